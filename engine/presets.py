@@ -1,0 +1,78 @@
+"""Ready specifications, by name."""
+
+from __future__ import annotations
+
+from engine.algorithm import Registers
+from engine.ops import Op
+from engine.spec import FecSpec, FunctionSpec, SearchSpec, SpecError, StopSpec, TaskSpec
+
+HELD_OUT_PAIRS = ((0, 5), (0, 9), (1, 8), (2, 9), (3, 5), (3, 6), (3, 8), (4, 6), (8, 9))
+"""Class pairs that no search sees: the reference's nine."""
+
+
+def op_names(*ids: int | range) -> tuple[str, ...]:
+    """Return op names of ids and ranges of ids."""
+    flat = [one for part in ids for one in (part if isinstance(part, range) else (part,))]
+    return tuple(Op(one).name for one in flat)
+
+
+def _linear_demo() -> SearchSpec:
+    ops = op_names(56, 27, 2, 3, 18, 23)
+    tasks = TaskSpec(kind="linear", count=10, features=4, train_examples=100, valid_examples=100)
+    unseen = TaskSpec(kind="linear", count=100, features=4, train_examples=1000, valid_examples=100)
+    return SearchSpec(
+        name="linear-demo",
+        title="A linear regressor, from random programs",
+        description="The five-minute demonstration of the published code: 10 linear regression tasks of 4 features. "
+        "Ends when an algorithm solves 100 new tasks almost perfectly.",
+        search_tasks=tasks, select_tasks=unseen, final_tasks=unseen, fresh_tasks=True,
+        registers=Registers(4, 3, 1),
+        setup=FunctionSpec(ops, 10, 10), predict=FunctionSpec(ops, 2, 2), learn=FunctionSpec(ops, 8, 8),
+        initial="random", population_size=1000, tournament_size=10, mutation_probability=0.9,
+        mutations={"alter_parameter": 1.0, "randomize_instruction": 1.0, "randomize_function": 1.0},
+        fec=FecSpec(),
+        stop=StopSpec(max_train_steps=200_000_000, max_experiments=None, max_seconds=3600.0, sufficient_fitness=0.9999),
+    )  # fmt: skip
+
+
+def _digits() -> SearchSpec:
+    tasks = TaskSpec(
+        kind="projected", dataset="digits", count=8, features=8, train_examples=240, valid_examples=100,
+        held_out_pairs=HELD_OUT_PAIRS,
+    )  # fmt: skip
+    unseen = TaskSpec(
+        kind="projected", dataset="digits", count=36, features=8, train_examples=240, valid_examples=100,
+        pairs="held_out", held_out_pairs=HELD_OUT_PAIRS,
+    )  # fmt: skip
+    return SearchSpec(
+        name="digits",
+        title="From nothing, on handwritten digits",
+        description="Starts from empty programs and learns to tell handwritten digits apart, two at a time.",
+        search_tasks=tasks, select_tasks=unseen, final_tasks=unseen,
+        registers=Registers(5, 9, 2),
+        setup=FunctionSpec(op_names(range(56, 65)), 1, 7),
+        predict=FunctionSpec(op_names(range(0, 56), 60, 61), 1, 11),
+        learn=FunctionSpec(op_names(range(0, 56), 60, 61), 1, 23),
+        initial="empty", population_size=100, tournament_size=10, mutation_probability=0.9,
+        mutations={
+            "alter_parameter": 1.0, "randomize_instruction": 1.0, "randomize_function": 1.0,
+            "insert": 1.0, "remove": 1.0,
+        },
+        fec=FecSpec(), train_budget=2.0,
+        stop=StopSpec(max_seconds=180.0),
+    )  # fmt: skip
+
+
+_BUILDERS = {"linear-demo": _linear_demo, "digits": _digits}
+
+
+def preset_names() -> tuple[str, ...]:
+    """Return the names of all presets."""
+    return tuple(_BUILDERS)
+
+
+def preset(name: str) -> SearchSpec:
+    """Return a preset's specification. Raises SpecError if there is none of that name."""
+    if name not in _BUILDERS:
+        raise SpecError("preset", f'"{name}" is not known, allowed: {", ".join(_BUILDERS)}')
+    return _BUILDERS[name]().check()

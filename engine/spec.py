@@ -1,0 +1,384 @@
+"""What to search, and how: frozen specifications, their checks, and their JSON/TOML form.
+
+One source of truth for the command line, the web forms and the stored searches. Every check raises SpecError, which
+names the field (dotted path) and says what is allowed there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Mapping
+
+from engine.algorithm import COMPONENT_FUNCTIONS, MAX_INSTRUCTIONS, Algorithm, ProgramError, Registers
+from engine.ops import OPS, Op
+
+SPEC_VERSION = 1
+
+TASK_KINDS = ("linear", "net", "projected")
+MUTATIONS = (
+    "alter_parameter",
+    "randomize_instruction",
+    "randomize_function",
+    "identity",
+    "insert",
+    "remove",
+    "trade",
+    "randomize_algorithm",
+)
+"""Mutation kinds of the reference (semantics section 10); ids are positions in this tuple."""
+INITIAL_PROGRAMS = ("random", "empty", "linear", "net", "program")
+FITNESS_COMBINATIONS = ("mean", "median")
+
+
+class SpecError(ValueError):
+    """A specification that is not valid. `field` is the dotted path of the field at fault."""
+
+    def __init__(self, field: str, message: str):
+        super().__init__(f"{field}: {message}")
+        self.field, self.message = field, message
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A family of learning tasks, `count` of which make one evaluation.
+
+    kind: "linear" (labels w.x), "net" (labels of a random 2-layer net), both scored by RMS error; "projected" (pairs of
+    classes of `dataset`, projected to F dimensions), scored by accuracy. pairs: "search" (all but the held-out pairs),
+    "held_out", or explicit pairs. seeds: of each task, cycled over; empty: derived from the search's seed.
+    """
+
+    kind: str = "linear"
+    count: int = 10
+    features: int = 4
+    train_examples: int = 100
+    valid_examples: int = 100
+    epochs: int = 1
+    dataset: str = ""
+    pairs: str | tuple[tuple[int, int], ...] = "search"
+    held_out_pairs: tuple[tuple[int, int], ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    def check(self, path: str) -> None:
+        """Raise SpecError at the first field out of range."""
+        _one_of(path, "kind", self.kind, TASK_KINDS)
+        _whole(path, "count", self.count, 1, 10_000)
+        _whole(path, "features", self.features, 2, 256)
+        _whole(path, "train_examples", self.train_examples, 10, 1_000_000)
+        _whole(path, "valid_examples", self.valid_examples, 1, 1_000_000)
+        _whole(path, "epochs", self.epochs, 1, 1000)
+        if self.kind == "projected" and not self.dataset:
+            raise SpecError(f"{path}.dataset", 'needed when kind is "projected", for example "digits"')
+        if isinstance(self.pairs, str):
+            _one_of(path, "pairs", self.pairs, ("search", "held_out"))
+        for name in ("pairs", "held_out_pairs"):
+            value = getattr(self, name)
+            for pair in () if isinstance(value, str) else value:
+                if len(pair) != 2 or pair[0] == pair[1] or min(pair) < 0:
+                    raise SpecError(f"{path}.{name}", f"expected pairs of two different classes like [3, 5], got {list(pair)}")
+        if self.pairs == "held_out" and not self.held_out_pairs:
+            raise SpecError(f"{path}.pairs", '"held_out" needs held_out_pairs')
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """One component function: which ops mutation may draw, and its bounds.
+
+    min_size to max_size: lengths it may take (equal: fixed). initial_size: length of a random initial program.
+    searched: False keeps the given program's function as it is ("learning part only").
+    """
+
+    ops: tuple[str, ...] = ()
+    min_size: int = 1
+    max_size: int = 10
+    initial_size: int | None = None
+    searched: bool = True
+
+    def check(self, path: str) -> None:
+        """Raise SpecError at the first field out of range."""
+        for op in self.ops:
+            if op not in Op.__members__:
+                raise SpecError(f"{path}.ops", f'unknown op "{op}"; allowed are the names of `python -m engine ops`')
+        if len(set(self.ops)) != len(self.ops):
+            raise SpecError(f"{path}.ops", "an op is listed twice")
+        _whole(path, "max_size", self.max_size, 0, MAX_INSTRUCTIONS)
+        _whole(path, "min_size", self.min_size, 0, self.max_size)
+        if self.initial_size is not None:
+            _whole(path, "initial_size", self.initial_size, self.min_size, self.max_size)
+
+
+@dataclass(frozen=True)
+class FecSpec:
+    """Functional equivalence cache: programs whose errors on a few examples agree share one score.
+
+    size: entries kept (least recently hit goes first). train_examples, valid_examples: length of the probe.
+    forget_every: an entry is dropped when it has been counted so often; 0 = never.
+    """
+
+    size: int = 100_000
+    train_examples: int = 10
+    valid_examples: int = 10
+    forget_every: int = 100
+
+    def check(self, path: str) -> None:
+        """Raise SpecError at the first field out of range."""
+        _whole(path, "size", self.size, 1, 10_000_000)
+        _whole(path, "train_examples", self.train_examples, 1, 100)
+        _whole(path, "valid_examples", self.valid_examples, 1, 100)
+        _whole(path, "forget_every", self.forget_every, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True)
+class StopSpec:
+    """When an experiment ends, and when the search does; None or 0: no such limit.
+
+    An experiment ends at max_individuals or max_train_steps (cache probes included, summed over tasks). Then the best
+    of the population is scored on the select tasks, and the next experiment begins, until the best score there exceeds
+    sufficient_fitness, or max_experiments have run, or max_seconds of engine time have passed. stagnation: end the experiment after so many
+    individuals without a better one.
+    """
+
+    max_individuals: int | None = None
+    max_train_steps: int | None = None
+    max_seconds: float | None = None
+    max_experiments: int | None = None
+    sufficient_fitness: float | None = None
+    stagnation: int | None = None
+
+    def check(self, path: str) -> None:
+        """Raise SpecError at the first field out of range."""
+        for name in ("max_individuals", "max_train_steps", "max_experiments", "stagnation"):
+            if getattr(self, name) is not None:
+                _whole(path, name, getattr(self, name), 1, 10**15)
+        for name, high in (("max_seconds", 1e9), ("sufficient_fitness", 1.0)):
+            if getattr(self, name) is not None:
+                _number(path, name, getattr(self, name), 0.0, high)
+        if not any((self.max_individuals, self.max_train_steps, self.max_seconds)):
+            raise SpecError(path, "no limit: set max_individuals, max_train_steps or max_seconds")
+        if not (self.max_seconds or self.max_experiments):
+            raise SpecError(path, "no end: set max_experiments or max_seconds")
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """Everything a search needs but its seed.
+
+    search_tasks guide evolution (T_search), select_tasks pick among experiments (T_select), final_tasks are scored once
+    (T_test). train_budget: programs whose cost exceeds this factor times the 2-layer net's score 0; None: no budget.
+    mutations: weight of each kind. program: the initial program, or the functions given where `searched` is False.
+    """
+
+    name: str = "custom"
+    title: str = ""
+    description: str = ""
+    search_tasks: TaskSpec = field(default_factory=TaskSpec)
+    select_tasks: TaskSpec | None = None
+    final_tasks: TaskSpec | None = None
+    fresh_tasks: bool = False
+    registers: Registers = Registers(4, 3, 1)
+    setup: FunctionSpec = field(default_factory=FunctionSpec)
+    predict: FunctionSpec = field(default_factory=FunctionSpec)
+    learn: FunctionSpec = field(default_factory=FunctionSpec)
+    initial: str = "random"
+    program: Mapping[str, Any] | None = None
+    population_size: int = 100
+    tournament_size: int = 10
+    mutation_probability: float = 0.9
+    mutations: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(MUTATIONS[:3], 1.0))
+    fitness_combination: str = "mean"
+    max_abs_error: float = 100.0
+    fec: FecSpec | None = None
+    train_budget: float | None = None
+    stop: StopSpec = field(default_factory=lambda: StopSpec(max_seconds=60.0))
+
+    @property
+    def functions(self) -> tuple[FunctionSpec, FunctionSpec, FunctionSpec]:
+        """The three component functions' bounds in order."""
+        return (self.setup, self.predict, self.learn)
+
+    def check(self) -> SearchSpec:
+        """Return self if every field is valid. Raises SpecError."""
+        for name in ("search_tasks", "select_tasks", "final_tasks", *COMPONENT_FUNCTIONS, "fec", "stop"):
+            part = getattr(self, name)
+            if part is not None:
+                part.check(name)
+        try:
+            self.registers.checked()
+        except ProgramError as error:
+            raise SpecError("registers", str(error).removeprefix("registers: ")) from None
+        for name, tasks in (("select_tasks", self.select_tasks), ("final_tasks", self.final_tasks)):
+            if tasks is not None and tasks.features != self.search_tasks.features:
+                raise SpecError(f"{name}.features", f"{tasks.features}, but search_tasks have {self.search_tasks.features}")
+        _whole("", "population_size", self.population_size, 2, 1_000_000)
+        _whole("", "tournament_size", self.tournament_size, 1, self.population_size)
+        _number("", "mutation_probability", self.mutation_probability, 0.0, 1.0)
+        _number("", "max_abs_error", self.max_abs_error, 0.0, math.inf)
+        _one_of("", "fitness_combination", self.fitness_combination, FITNESS_COMBINATIONS)
+        _one_of("", "initial", self.initial, INITIAL_PROGRAMS)
+        for kind, weight in self.mutations.items():
+            if kind not in MUTATIONS:
+                raise SpecError("mutations", f'unknown kind "{kind}", allowed: {", ".join(MUTATIONS)}')
+            _number("mutations", kind, weight, 0.0, 1e9)
+        if not sum(self.mutations.values()) > 0:
+            raise SpecError("mutations", "all weights are 0")
+        if self.train_budget is not None:
+            _number("", "train_budget", self.train_budget, 0.0, 1e9)
+        if self.fec and self.fec.train_examples > self.search_tasks.train_examples:
+            raise SpecError("fec.train_examples", f"more than search_tasks.train_examples ({self.search_tasks.train_examples})")
+        if self.fec and self.fec.valid_examples > self.search_tasks.valid_examples:
+            raise SpecError("fec.valid_examples", f"more than search_tasks.valid_examples ({self.search_tasks.valid_examples})")
+        for name, function in zip(COMPONENT_FUNCTIONS, self.functions):
+            self._check_function(name, function)
+        if not any(function.searched and function.ops for function in self.functions):
+            raise SpecError("setup", "nothing to search: no component function is searched and has ops")
+        self._check_program()
+        return self
+
+    def _check_function(self, name: str, function: FunctionSpec) -> None:
+        if not function.searched and self.program is None:
+            raise SpecError(f"{name}.searched", "a function that is not searched needs `program`")
+        if function.ops and max(function.max_size, function.initial_size or 0) == 0:
+            raise SpecError(f"{name}.max_size", "0, although ops are given")
+        for op in function.ops:
+            info = OPS[Op[op]]
+            for kind in info.inputs + info.output:
+                if getattr(self.registers, kind) == 0:
+                    raise SpecError(f"{name}.ops", f"{op} needs a register of type {kind}, and registers has none")
+            if info.output in ("s", "v") and getattr(self.registers, info.output) < 2:
+                raise SpecError(f"{name}.ops", f"{op} needs a second register of type {info.output} to write")
+
+    def _check_program(self) -> None:
+        if self.initial == "program" and self.program is None:
+            raise SpecError("program", 'needed when initial is "program"')
+        if self.program is None:
+            return
+        try:
+            algorithm = Algorithm.from_json(self.program, registers=self.registers)
+        except ProgramError as error:
+            raise SpecError("program", str(error)) from None
+        for name, function, bounds in zip(COMPONENT_FUNCTIONS, algorithm.functions, self.functions):
+            if bounds.searched and len(function) > bounds.max_size:
+                raise SpecError(f"program.{name}", f"{len(function)} instructions, allowed are up to {bounds.max_size}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the specification as plain JSON values; `from_json` reads it back."""
+        data = {key: value for key, value in asdict(self).items() if value is not None}
+        data["registers"] = list(self.registers)
+        data["version"] = SPEC_VERSION
+        return _plain(data)
+
+    @classmethod
+    def from_json(cls, data: Any) -> SearchSpec:
+        """Read a specification and check it. Raises SpecError naming the field."""
+        if not isinstance(data, Mapping):
+            raise SpecError("specification", "expected a table of fields")
+        data = dict(data)
+        version = data.pop("version", SPEC_VERSION)
+        if version != SPEC_VERSION:
+            raise SpecError("version", f"{version!r} is not known here, allowed: {SPEC_VERSION}")
+        parts = {
+            "search_tasks": TaskSpec, "select_tasks": TaskSpec, "final_tasks": TaskSpec,
+            "setup": FunctionSpec, "predict": FunctionSpec, "learn": FunctionSpec, "fec": FecSpec, "stop": StopSpec,
+        }  # fmt: skip
+        values = {}
+        for key, value in data.items():
+            if key in parts:
+                values[key] = None if value is None else _from_mapping(parts[key], value, key)
+            elif key == "registers":
+                values[key] = _registers(value)
+            else:
+                values[key] = value
+        return _build(cls, values, "").check()
+
+    def with_changes(self, **changes: Any) -> SearchSpec:
+        """Return a checked copy with some fields replaced. Raises SpecError."""
+        return replace(self, **changes).check()
+
+
+def _from_mapping(cls, value, path):
+    if not isinstance(value, Mapping):
+        raise SpecError(path, f"expected a table with {', '.join(f.name for f in fields(cls))}")
+    return _build(cls, dict(value), path)
+
+
+def _build(cls, values, path):
+    known = {one.name: one for one in fields(cls)}
+    for key, value in values.items():
+        place = f"{path}.{key}" if path else key
+        if key not in known:
+            raise SpecError(place, f"unknown field, allowed: {', '.join(known)}")
+        values[key] = _typed(known[key].type, value, place)
+    return cls(**values)
+
+
+def _typed(annotation: str, value: Any, place: str) -> Any:
+    """Check a JSON value against the field's annotation, turning lists into tuples."""
+    if value is None or is_dataclass(value) or isinstance(value, Registers):
+        if value is None and "None" not in annotation:
+            raise SpecError(place, "must not be empty")
+        return value
+    if annotation.startswith("bool"):
+        return _expect(isinstance(value, bool), value, place, "true or false")
+    if annotation.startswith("str"):
+        if "tuple" in annotation and isinstance(value, (list, tuple)):
+            return _pairs(value, place)
+        return _expect(isinstance(value, str), value, place, "text")
+    if annotation.startswith(("int", "float")):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        _expect(number and math.isfinite(value), value, place, "a number")
+        if annotation.startswith("int"):
+            return int(_expect(value == int(value), value, place, "a whole number"))
+        return float(value)
+    if annotation.startswith("Mapping"):
+        return dict(_expect(isinstance(value, Mapping), value, place, "a table"))
+    if annotation.startswith("tuple[tuple"):
+        return _pairs(value, place)
+    if annotation.startswith("tuple[str"):
+        _expect(isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value), value, place, "a list of texts")
+        return tuple(value)
+    if annotation.startswith("tuple[int"):
+        whole = isinstance(value, (list, tuple)) and all(type(one) is int for one in value)
+        return tuple(_expect(whole, value, place, "a list of whole numbers"))
+    return value
+
+
+def _pairs(value, place):
+    good = isinstance(value, (list, tuple)) and all(
+        isinstance(pair, (list, tuple)) and all(type(one) is int for one in pair) for pair in value
+    )
+    return tuple(tuple(pair) for pair in _expect(good, value, place, "a list of pairs like [[3, 5]]"))
+
+
+def _registers(value) -> Registers:
+    if not (isinstance(value, (list, tuple)) and len(value) == 3 and all(type(one) is int for one in value)):
+        raise SpecError("registers", f"expected three whole numbers [scalars, vectors, matrices], got {value!r}")
+    return Registers(*value)
+
+
+def _expect(good: bool, value: Any, place: str, what: str) -> Any:
+    if not good:
+        raise SpecError(place, f"expected {what}, got {value!r:.60}")
+    return value
+
+
+def _whole(path: str, name: str, value: Any, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise SpecError(f"{path}.{name}".lstrip("."), f"{value!r} is not allowed, whole numbers from {low:,} to {high:,} are")
+
+
+def _number(path: str, name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise SpecError(f"{path}.{name}".lstrip("."), f"{value!r} is not allowed, numbers from {low:g} to {high:g} are")
+
+
+def _one_of(path: str, name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SpecError(f"{path}.{name}".lstrip("."), f'"{value}" is not allowed, one of {", ".join(allowed)} is')
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items() if one is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value
