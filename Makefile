@@ -1,0 +1,47 @@
+# Everything starts here: `make run` starts Ab Ovo, `make test` checks it. Both prepare .venv/ first.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv/bin
+PYTEST := $(VENV)/python -m pytest
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "Ab Ovo needs Python 3.11 or later: no $(PYTHON) found on this machine" >&2; exit 2; }
+
+install: python ## prepare .venv/ with what running needs
+	@$(PYTHON) -I webapp/lib/install.py
+
+install-dev: python ## prepare .venv/ with what testing needs too
+	@$(PYTHON) -I webapp/lib/install.py --dev
+
+run: install ## start database, web, worker and scheduler; Ctrl-C stops them
+	@$(VENV)/python -m webapp.lib.launcher
+
+test: install-dev ## lint, then all tests on the embedded set-up and on the servers
+	@$(VENV)/python -m tests.everything
+
+test-engine: install-dev ## the engine's tests
+	@$(PYTEST) tests/engine
+
+test-web: install-dev ## the web application's tests, on the embedded set-up
+	@$(PYTEST) tests/webapp
+
+lint: install-dev ## ruff, mypy and the import rules
+	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy && $(VENV)/lint-imports
+
+format: install-dev ## format the Python code
+	@$(VENV)/ruff check --fix . && $(VENV)/ruff format .
+
+bench: install ## measure the engine
+	@$(VENV)/python -m engine bench
+
+lock: python ## pin the dependencies of pyproject.toml anew
+	@$(PYTHON) -I webapp/lib/install.py --lock
+
+clean: ## remove .venv/ and caches (never var/)
+	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@find engine webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help python install install-dev run test test-engine test-web lint format bench lock clean

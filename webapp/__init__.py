@@ -1,0 +1,1 @@
+"""Ab Ovo, the web application."""
