@@ -1,0 +1,161 @@
+"""Emits LLVM code over task lanes: the small vocabulary in which the op bodies are written.
+
+Memory layout: element e of a register holds one float64 for each task lane, lanes contiguous. With W lanes in a machine
+vector an element is `chunks` vectors, a scalar register is one element, a vector register F elements, a matrix F*F
+(row-major). So an elementwise op is one flat run over vectors, whatever the number of tasks, and no op branches on a lane.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Sequence
+
+from llvmlite import ir
+
+WIDTH = 4
+"""Lanes in one machine vector: 256 bits, which every recent x86-64 has and LLVM prefers even where there are 512."""
+
+I1, I32, I64, DOUBLE = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.DoubleType()
+POINTER = ir.PointerType()
+VECTOR = ir.VectorType(DOUBLE, WIDTH)
+MASK = ir.VectorType(I1, WIDTH)
+BITS = ir.VectorType(I64, WIDTH)
+
+Value = ir.Value
+Index = "int | ir.Value"
+
+
+class Lanes:
+    """A builder that knows the shape: F features and a number of lanes that is a multiple of WIDTH."""
+
+    def __init__(self, builder: ir.IRBuilder, features: int, lanes: int):
+        assert lanes % WIDTH == 0
+        self.builder, self.features, self.lanes = builder, features, lanes
+        self.chunks = lanes // WIDTH
+        self.module = builder.module
+
+    # constants -----------------------------------------------------------------------------------------------------
+
+    def splat(self, value: float | Value) -> Value:
+        """Return a vector with `value` in every lane."""
+        if isinstance(value, (int, float)):
+            return ir.Constant(VECTOR, [float(value)] * WIDTH)
+        return self._splat(value, VECTOR)
+
+    def splat_bits(self, value: int) -> Value:
+        """Return an integer vector with `value` in every lane."""
+        return ir.Constant(BITS, [value] * WIDTH)
+
+    def _splat(self, value: Value, kind: ir.VectorType) -> Value:
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, WIDTH), [0] * WIDTH)
+        return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+
+    # memory --------------------------------------------------------------------------------------------------------
+
+    def index(self, value: int | Value) -> Value:
+        """Return an index as an IR value."""
+        return ir.Constant(I64, value) if isinstance(value, int) else value
+
+    def add(self, a: int | Value, b: int | Value) -> int | Value:
+        """Add two indices, folding constants."""
+        if isinstance(a, int) and isinstance(b, int):
+            return a + b
+        if isinstance(b, int) and b == 0:
+            return a
+        if isinstance(a, int) and a == 0:
+            return b
+        return self.builder.add(self.index(a), self.index(b))
+
+    def multiply(self, a: int | Value, b: int) -> int | Value:
+        """Multiply an index by a constant."""
+        return a * b if isinstance(a, int) else self.builder.mul(a, ir.Constant(I64, b))
+
+    def at(self, pointer: Value, index: int | Value, kind: ir.Type = VECTOR) -> Value:
+        """Return the address of the index-th vector behind `pointer`."""
+        return self.builder.gep(pointer, [self.index(index)], source_etype=kind)
+
+    def load(self, pointer: Value, index: int | Value, kind: ir.Type = VECTOR) -> Value:
+        """Load the index-th vector behind `pointer` (32-byte aligned)."""
+        return self.builder.load(self.at(pointer, index, kind), typ=kind, align=32)
+
+    def store(self, value: Value, pointer: Value, index: int | Value) -> None:
+        """Store a vector as the index-th behind `pointer` (32-byte aligned)."""
+        self.builder.store(value, self.at(pointer, index, value.type), align=32)
+
+    # control -------------------------------------------------------------------------------------------------------
+
+    def repeat(self, count: int, body: Callable, state: Sequence[Value] = (), *, unroll: int = 8) -> list[Value]:
+        """Emit body(index, *state) -> new state for each index in [0, count); return the last state.
+
+        Short loops are unrolled whole (index is then an int), longer ones by the largest factor up to `unroll`.
+        """
+        state = list(state)
+        if count <= 2 * unroll:
+            for index in range(count):
+                state = list(body(index, *state) or ())
+            return state
+        factor = next(one for one in range(unroll, 0, -1) if count % one == 0)
+        builder, before = self.builder, self.builder.block
+        loop = builder.append_basic_block("loop")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        counter = builder.phi(I64)
+        counter.add_incoming(ir.Constant(I64, 0), before)
+        phis = [builder.phi(value.type) for value in state]
+        for phi, value in zip(phis, state):
+            phi.add_incoming(value, before)
+        current = list(phis)
+        for step in range(factor):
+            current = list(body(self.add(counter, step), *current) or ())
+        following = builder.add(counter, ir.Constant(I64, factor))
+        end = builder.block
+        counter.add_incoming(following, end)
+        for phi, value in zip(phis, current):
+            phi.add_incoming(value, end)
+        done = builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed("<", following, ir.Constant(I64, count)), loop, done)
+        builder.position_at_end(done)
+        return current
+
+    # arithmetic ----------------------------------------------------------------------------------------------------
+
+    def intrinsic(self, name: str, *arguments: Value) -> Value:
+        """Call an LLVM intrinsic on vectors, for example "sqrt"."""
+        kind = arguments[0].type
+        suffix = f"v{WIDTH}f64" if kind == VECTOR else "f64"
+        function_type = ir.FunctionType(kind, [kind] * len(arguments))
+        return self.builder.call(self._declare(f"llvm.{name}.{suffix}", function_type), arguments)
+
+    def libm(self, name: str, value: Value) -> Value:
+        """Call a function of the C mathematics library lane by lane."""
+        function = self._declare(name, ir.FunctionType(DOUBLE, [DOUBLE]))
+        result: Value = ir.Constant(VECTOR, ir.Undefined)
+        for lane in range(WIDTH):
+            position = ir.Constant(I32, lane)
+            one = self.builder.call(function, [self.builder.extract_element(value, position)])
+            result = self.builder.insert_element(result, one, position)
+        return result
+
+    def _declare(self, name: str, function_type: ir.FunctionType) -> ir.Function:
+        existing = self.module.globals.get(name)
+        return existing or ir.Function(self.module, function_type, name)
+
+    def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
+        """Evaluate by Horner's rule, highest coefficient first."""
+        result = self.splat(coefficients[0])
+        for coefficient in coefficients[1:]:
+            result = self.builder.fadd(self.builder.fmul(result, x), self.splat(coefficient))
+        return result
+
+    def to_bits(self, value: Value) -> Value:
+        """Reinterpret doubles as integers."""
+        return self.builder.bitcast(value, BITS)
+
+    def from_bits(self, value: Value) -> Value:
+        """Reinterpret integers as doubles."""
+        return self.builder.bitcast(value, VECTOR)
+
+    def any(self, mask: Value) -> Value:
+        """Return an i1: whether any lane of an i1 vector is set."""
+        packed = self.builder.bitcast(mask, ir.IntType(WIDTH))
+        return self.builder.icmp_unsigned("!=", packed, ir.Constant(ir.IntType(WIDTH), 0))

@@ -1,0 +1,237 @@
+"""Scores algorithms on a fixed list of tasks, exactly as the reference does."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Sequence
+
+import numpy as np
+
+from engine.algorithm import Algorithm, ProgramError, Registers
+from engine.core import context as at
+from engine.core import evaluation, programs
+from engine.core.kernel import kernel_address
+from engine.core.lanes import WIDTH
+from engine.core.random_stream import mix
+from engine.task import Task
+
+MAX_LANES = 16
+"""Task lanes of one group at most: more would not fit the processor's registers and first-level cache."""
+
+
+class Evaluation(NamedTuple):
+    """What an algorithm did on each of D tasks.
+
+    fitness: (D,) float64 in [0, 1]; 0 where training failed. train_steps: (D,) int64, the failing step included.
+    memory: registers of the first task after training and validation: {"s": (S,), "v": (V, F), "m": (M, F, F)}, or None.
+    """
+
+    fitness: np.ndarray
+    train_steps: np.ndarray
+    memory: dict[str, np.ndarray] | None
+
+
+class Evaluator:
+    """Scores algorithms on a fixed list of tasks; pure: the same algorithm, tasks and seed give the same scores.
+
+    tasks: D tasks alike in features, type and numbers of examples. registers: how many the programs may address.
+    seed: of the random ops' streams, one for each task. epochs: passes over the training examples; the best counts.
+    Raises ValueError if the tasks differ in shape or there are none.
+    Source: Real et al. 2020, section 3.1, and the reference code (epochs, NaN rules).
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        registers: Registers,
+        *,
+        max_abs_error: float = 100.0,
+        seed: int = 0,
+        epochs: int = 1,
+        probe: tuple[int, int] = (0, 0),
+    ):
+        if not tasks:
+            raise ValueError("tasks: none given, at least one is needed")
+        first = tasks[0]
+        for task in tasks[1:]:
+            if _shape(task) != _shape(first):
+                raise ValueError(f"tasks: all must be alike, but {_shape(task)} differs from {_shape(first)}")
+        self.tasks, self.registers = tuple(tasks), registers
+        self.features = first.features_size
+        self.epochs, self.max_abs_error = epochs, max_abs_error
+        count = len(tasks)
+        groups = -(-count // MAX_LANES)
+        self.lanes = -(-(-(-count // groups)) // WIDTH) * WIDTH
+        self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
+        self._features: list[np.ndarray] = []
+        self.group = self._build(seed, probe)
+        self._error_bits = self.group.errors.view(np.uint64)
+        self._error_addresses = np.array([_address(one) for one in self.group.errors], np.int64)
+
+    def _build(self, seed: int, probe: tuple[int, int]) -> evaluation.Group:
+        features, lanes, count = self.features, self.lanes, len(self.tasks)
+        first = self.tasks[0]
+        groups = -(-count // lanes)
+        train_count, valid_count = len(first.train_labels), len(first.valid_labels)
+        group = evaluation.Group(
+            contexts=_aligned((groups, at.WORDS), np.int64),
+            addresses=np.zeros(groups, np.int64),
+            kernel=np.array([kernel_address(features, lanes)], np.int64),
+            tasks=np.array([min(lanes, count - g * lanes) for g in range(groups)], np.int64),
+            active=_aligned((groups, lanes), np.int64),
+            steps=_aligned((groups, lanes), np.int64),
+            fitness=_aligned((groups, lanes), np.float64),
+            errors=_aligned((groups, max(sum(probe), 1), lanes), np.float64),
+            random=_aligned((4, lanes), np.uint64),
+            seeds=np.zeros((groups, lanes), np.uint64),
+            full=np.array([train_count, valid_count, self.epochs], np.int64),
+        )
+        s, v, m = self.registers
+        self.bank = _aligned(((s + v * features + m * features**2) * lanes,), np.float64)
+        self.zeros = _aligned((features * lanes,), np.float64)
+        scratch = _aligned((features**2 * lanes,), np.float64)
+        alive = _aligned((2, lanes), np.int64)
+        totals = _aligned((lanes,), np.float64)
+        orders = epoch_orders(train_count, self.epochs)
+        self._blocks += [scratch, alive, totals, orders]
+        for g in range(groups):
+            tasks = self.tasks[g * lanes : (g + 1) * lanes]
+            group.active[g, : len(tasks)] = -1
+            for lane in range(lanes):
+                group.seeds[g, lane] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(g * lanes + lane + 1)))
+            data = {
+                at.TRAIN_FEATURES: _in_lanes([task.train_features for task in tasks], lanes),
+                at.TRAIN_LABELS: _in_lanes([task.train_labels for task in tasks], lanes),
+                at.VALID_FEATURES: _in_lanes([task.valid_features for task in tasks], lanes),
+                at.VALID_LABELS: _in_lanes([task.valid_labels for task in tasks], lanes),
+            }
+            self._blocks += data.values()
+            self._features += [data[at.TRAIN_FEATURES], data[at.VALID_FEATURES]]
+            ctx = group.contexts[g]
+            for word, block in data.items():
+                ctx[word] = _address(block)
+            ctx[at.BANK], ctx[at.SCRATCH], ctx[at.RANDOM] = map(_address, (self.bank, scratch, group.random))
+            ctx[at.ORDERS], ctx[at.ORDER_STRIDE] = _address(orders), train_count
+            ctx[at.IS_ACCURACY] = first.eval_type == "ACCURACY"
+            ctx[at.MAX_ABS_ERROR] = np.float64(self.max_abs_error).view(np.int64)
+            ctx[at.ACTIVE], ctx[at.STEPS] = _address(group.active[g]), _address(group.steps[g])
+            ctx[at.ALIVE], ctx[at.TOTALS], ctx[at.FITNESS] = _address(alive), _address(totals), _address(group.fitness[g])
+            group.addresses[g] = _address(ctx)
+        return group
+
+    def evaluate(self, algorithm: Algorithm, *, train_examples: int | None = None, memory: bool = False) -> Evaluation:
+        """Score an algorithm on every task; train_examples: only the first so many. memory: also return the registers.
+
+        With memory the program runs exactly as written; without, instructions that cannot reach the prediction are left
+        out, which changes no score. Raises ProgramError if an address is out of range.
+        """
+        encoded = Encoded.of(algorithm)
+        first = np.array([0, self.registers.s, self.registers.s + self.registers.v], np.int64)
+        needed = algorithm.registers_used()
+        for kind, there, wanted in zip("svm", self.registers, needed):
+            if wanted > there:
+                raise ProgramError(f"program: needs {wanted} registers of type {kind}, there are {there}")
+        compact = programs.new_compact(len(algorithm), tuple(self.registers))
+        if memory:
+            programs.keep_all(encoded.lengths, encoded.starts, compact)
+        else:
+            programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
+        is_random = programs.make_compact(
+            encoded.code, encoded.constants, encoded.lengths, encoded.starts, first, not memory, compact
+        )
+        decoded = programs.new_decoded(len(algorithm))
+        attach(self, decoded)
+        for g in range(len(self.group.tasks)):
+            programs.decode(
+                compact, compact.constants.view(np.int64), self.features, self.lanes, decoded,
+                _address(decoded.words), _address(self.bank), _address(self.zeros), self.group.contexts[g],
+            )  # fmt: skip
+        saved = self.group.full[0]
+        self.group.full[0] = min(saved, train_examples) if train_examples is not None else saved
+        scores = np.zeros(len(self.tasks))
+        try:
+            evaluation.evaluate(self.group, is_random, scores)
+        finally:
+            self.group.full[0] = saved
+        steps = np.concatenate([row[:n] for row, n in zip(self.group.steps, self.group.tasks)])
+        return Evaluation(scores, steps.copy(), self._memory() if memory else None)
+
+    def _memory(self) -> dict[str, np.ndarray]:
+        """Return the first task's registers; label and features, which the kernel keeps elsewhere, are put in place."""
+        if len(self.tasks) != 1:
+            raise ValueError("memory: only for an evaluator of one task")
+        s, v, m = self.registers
+        size, lanes = self.features, self.lanes
+        lane = self.bank.reshape(-1, lanes)[:, 0]
+        scalars, vectors = lane[:s].copy(), lane[s : s + v * size].reshape(v, size).copy()
+        matrices = lane[s + v * size : s + v * size + m * size**2].reshape(m, size, size).copy()
+        scalars[0] = 0.0
+        last = int(self.group.contexts[0, at.LAST_FEATURES])
+        for block in self._features:
+            row = (last - _address(block)) // (8 * size * lanes)
+            if 0 <= row < len(block):
+                vectors[0] = block[row, :, 0]
+        return {"s": scalars, "v": vectors, "m": matrices}
+
+
+class Encoded(NamedTuple):
+    """An algorithm as arrays: see engine/core/programs.py."""
+
+    code: np.ndarray
+    constants: np.ndarray
+    lengths: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, algorithm: Algorithm, capacities: Sequence[int] | None = None) -> Encoded:
+        """Encode an algorithm; capacities: rows kept for each function (default: as many as it has)."""
+        lengths = np.array([len(function) for function in algorithm.functions], np.int32)
+        room = np.array(capacities if capacities is not None else lengths, np.int64)
+        starts = np.concatenate([[0], np.cumsum(room)[:-1]]).astype(np.int64)
+        size = max(int(room.sum()), 1)
+        code, constants = np.zeros((size, 4), np.int16), np.zeros((size, 3))
+        for start, function in zip(starts, algorithm.functions):
+            for row, one in enumerate(function, start):
+                code[row] = one.op, one.in1, one.in2, one.out
+                constants[row, : len(one.constants)] = one.constants
+        return cls(code, constants, lengths, starts)
+
+
+def attach(evaluator: Evaluator, decoded: programs.Decoded) -> None:
+    """Point every context of an evaluator at a decoded program's arrays."""
+    for ctx in evaluator.group.contexts:
+        ctx[at.CODE], ctx[at.PATCHES] = _address(decoded.words), _address(decoded.feature_patches)
+        ctx[at.LABEL_PATCHES] = _address(decoded.label_patches)
+
+
+def epoch_orders(train_count: int, epochs: int) -> np.ndarray:
+    """Return (epochs - 1, train_count) int64: the order of examples from the second epoch on (the first is natural).
+
+    The reference shuffles with the C++ library's own algorithm; here each epoch is a permutation by NumPy's PCG64, the same for all tasks.
+    """
+    generator = np.random.Generator(np.random.PCG64(3274582109))
+    orders = [generator.permutation(train_count) for _ in range(epochs - 1)]
+    return np.array(orders, np.int64).reshape(epochs - 1, train_count) if orders else np.zeros((1, 1), np.int64)
+
+
+def _shape(task: Task) -> tuple[int, int, int, str]:
+    return task.features_size, len(task.train_labels), len(task.valid_labels), task.eval_type
+
+
+def _in_lanes(parts: Sequence[np.ndarray], lanes: int) -> np.ndarray:
+    """Interleave the tasks' arrays, (N, …) each, into (N, …, lanes); lanes without a task hold zeros."""
+    block = _aligned((*parts[0].shape, lanes), np.float64)
+    for lane, part in enumerate(parts):
+        block[..., lane] = part
+    return block
+
+
+def _aligned(shape: tuple[int, ...], kind: type) -> np.ndarray:
+    """Return a zeroed C-contiguous array of 8-byte elements that begins at a multiple of 64 bytes."""
+    size = int(np.prod(shape))
+    raw = np.zeros(size + 8, kind)
+    offset = -_address(raw) % 64 // 8
+    return raw[offset : offset + size].reshape(shape)
+
+
+def _address(array: np.ndarray) -> int:
+    return array.ctypes.data
