@@ -1,0 +1,347 @@
+"""Learning tasks: what an algorithm is scored on, read from JSON or built from a specification."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from engine.datasets import Dataset, DatasetError, load_dataset
+from engine.spec import TaskSpec
+
+EVAL_TYPES = ("RMS_ERROR", "ACCURACY")
+ROLES = ("search", "select", "final")
+MAX_FEATURES = 4096
+
+_PROJECTION_STEP = 2.0**-20
+# Streams of one task's seed: each draws independently of how much the others draw.
+_TRAIN, _VALID, _WEIGHTS, _PAIR, _ROWS, _PROJECTION = range(6)
+
+
+class TaskError(ValueError):
+    """A task that is not valid or cannot be built; the message names the place and what is allowed there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One learning task.
+
+    features_size: F. eval_type: "RMS_ERROR" or "ACCURACY" (labels 0 or 1). train_features (N, F), train_labels (N,),
+    valid_features (M, F), valid_labels (M,): float64, C-contiguous, finite.
+    """
+
+    features_size: int
+    eval_type: str
+    train_features: np.ndarray
+    train_labels: np.ndarray
+    valid_features: np.ndarray
+    valid_labels: np.ndarray
+    name: str = ""
+
+    @property
+    def train_examples(self) -> int:
+        """Number of training examples (N)."""
+        return len(self.train_labels)
+
+    @property
+    def valid_examples(self) -> int:
+        """Number of validation examples (M)."""
+        return len(self.valid_labels)
+
+
+# --- from JSON ----------------------------------------------------------------------------------------------------------
+
+
+def tasks_from_text(text: str | bytes) -> list[Task]:
+    """Read tasks from JSON text. Raises TaskError naming the line and column, or the field."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TaskError(
+            f"tasks: not valid JSON, line {error.lineno} column {error.colno}: {error.msg}"
+        ) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise TaskError("tasks: not valid JSON: not text, or nested too deeply") from None
+    return tasks_from_json(data)
+
+
+def tasks_from_json(data: Any) -> list[Task]:
+    """Read a list of task objects, as in golden/tasks.json. Raises TaskError naming the field."""
+    if not isinstance(data, list):
+        raise TaskError(f"tasks: expected a list of task objects, got {_shown(data)}")
+    if not data:
+        raise TaskError("tasks: empty; at least one task is needed")
+    return [_task_from_json(one, f"tasks[{index}]") for index, one in enumerate(data)]
+
+
+def _task_from_json(data: Any, place: str) -> Task:
+    if not isinstance(data, Mapping):
+        raise TaskError(f"{place}: expected an object, got {_shown(data)}")
+    needed = (
+        "features_size",
+        "eval_type",
+        "train_features",
+        "train_labels",
+        "valid_features",
+        "valid_labels",
+    )
+    for key in needed:
+        if key not in data:
+            raise TaskError(f"{place}.{key}: missing; a task has {', '.join(needed)}")
+    size, eval_type = data["features_size"], data["eval_type"]
+    if type(size) is not int or not 1 <= size <= MAX_FEATURES:
+        raise TaskError(
+            f"{place}.features_size: {_shown(size)} is not allowed, whole numbers from 1 to {MAX_FEATURES} are"
+        )
+    if eval_type not in EVAL_TYPES:
+        raise TaskError(
+            f"{place}.eval_type: {_shown(eval_type)} is not allowed, one of {', '.join(EVAL_TYPES)} is"
+        )
+    arrays = {}
+    for part in ("train", "valid"):
+        rows = _matrix(data[f"{part}_features"], size, f"{place}.{part}_features")
+        labels = _vector(data[f"{part}_labels"], f"{place}.{part}_labels")
+        if len(rows) != len(labels):
+            raise TaskError(
+                f"{place}.{part}_labels: {len(labels)} labels, but {part}_features has {len(rows)} rows"
+            )
+        if eval_type == "ACCURACY":
+            for index in np.flatnonzero((labels != 0) & (labels != 1))[:1]:
+                raise TaskError(
+                    f"{place}.{part}_labels[{index}]: {labels[index]:g} is not allowed, 0 and 1 are for ACCURACY"
+                )
+        arrays |= {f"{part}_features": rows, f"{part}_labels": labels}
+    return Task(size, eval_type, **arrays, name=str(data.get("name", data.get("id", "")))[:200])
+
+
+def _matrix(values: Any, size: int, place: str) -> np.ndarray:
+    if not isinstance(values, list):
+        raise TaskError(f"{place}: expected a list of rows of {size} numbers, got {_shown(values)}")
+    if not values:
+        raise TaskError(f"{place}: empty; at least one example is needed")
+    for index, row in enumerate(values):
+        if not isinstance(row, list) or len(row) != size:
+            got = f"{len(row)} numbers" if isinstance(row, list) else _shown(row)
+            raise TaskError(f"{place}[{index}]: expected {size} numbers (features_size), got {got}")
+        for column, value in enumerate(row):
+            _check_number(value, f"{place}[{index}][{column}]")
+    return np.array(values, dtype=np.float64)
+
+
+def _vector(values: Any, place: str) -> np.ndarray:
+    if not isinstance(values, list):
+        raise TaskError(f"{place}: expected a list of numbers, got {_shown(values)}")
+    for index, value in enumerate(values):
+        _check_number(value, f"{place}[{index}]")
+    return np.array(values, dtype=np.float64)
+
+
+def _check_number(value: Any, place: str) -> None:
+    if type(value) not in (int, float):
+        raise TaskError(f"{place}: {_shown(value)} is not allowed, finite numbers are")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise TaskError(f"{place}: {_shown(value)} is not allowed, finite numbers are")
+
+
+# --- from a specification -----------------------------------------------------------------------------------------------
+
+
+def build_tasks(spec: TaskSpec, *, seed: int, role: str, experiment: int = 0) -> list[Task]:
+    """Build spec.count tasks; the same arguments always give the same tasks.
+
+    role: "search", "select" or "final"; roles and experiments get different tasks. A task follows from its own seed,
+    which is one of spec.seeds or else drawn from (seed, role, experiment, index). Raises TaskError.
+    """
+    if role not in ROLES:
+        raise TaskError(f'role: "{role}" is not allowed, one of {", ".join(ROLES)} is')
+    seeds = [_task_seed(spec, seed, role, experiment, index) for index in range(spec.count)]
+    if spec.kind == "projected":
+        try:
+            dataset = load_dataset(spec.dataset)
+        except DatasetError as error:
+            raise TaskError(str(error)) from None
+        pairs = _assign_pairs(spec, dataset, seeds)
+        return [_projected(spec, dataset, pair, one, role) for pair, one in zip(pairs, seeds, strict=True)]
+    return [_SYNTHETIC[spec.kind](spec, one) for one in seeds]
+
+
+def _task_seed(spec: TaskSpec, seed: int, role: str, experiment: int, index: int) -> int:
+    if spec.seeds:
+        value = spec.seeds[index % len(spec.seeds)]
+        if value < 0:
+            raise TaskError(f"seeds: {value} is not allowed, whole numbers from 0 are")
+        return value
+    entropy = np.random.SeedSequence([seed, ROLES.index(role), experiment, index])
+    return int(entropy.generate_state(1)[0])
+
+
+def _stream(seed: int, purpose: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, purpose])))
+
+
+def _weighted_sum(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return features @ weights added in a fixed order: a linear algebra library's order depends on the machine."""
+    total = np.zeros((len(features), *weights.shape[1:]))
+    for column, weight in zip(features.T, weights, strict=True):
+        total += np.multiply.outer(column, weight)
+    return total
+
+
+def _linear(spec: TaskSpec, seed: int) -> Task:
+    """Labels w.x; features and weights are standard Gaussian."""
+    weights = _stream(seed, _WEIGHTS).standard_normal(spec.features)
+    return _synthetic(spec, seed, "linear regression", lambda x: _weighted_sum(x, weights))
+
+
+def _affine(spec: TaskSpec, seed: int) -> Task:
+    """Labels w.x + b; features, weights and offset are standard Gaussian."""
+    *weights, offset = _stream(seed, _WEIGHTS).standard_normal(spec.features + 1)
+    return _synthetic(spec, seed, "affine regression", lambda x: _weighted_sum(x, np.array(weights)) + offset)
+
+
+def _net(spec: TaskSpec, seed: int) -> Task:
+    """Labels u.max(Mx, 0) of a random 2-layer net; rows 0 and 2 of M and entries 0 and 2 of u are 0, as in the reference."""
+    stream = _stream(seed, _WEIGHTS)
+    matrix = stream.standard_normal((spec.features, spec.features))
+    outputs = stream.standard_normal(spec.features)
+    matrix[[0, 2][: 1 + (spec.features > 2)]] = 0.0
+    outputs[[0, 2][: 1 + (spec.features > 2)]] = 0.0
+    return _synthetic(
+        spec, seed, "2-layer net regression",
+        lambda x: _weighted_sum(np.maximum(_weighted_sum(x, matrix.T), 0.0), outputs),
+    )  # fmt: skip
+
+
+def _synthetic(spec: TaskSpec, seed: int, title: str, label: Callable[[np.ndarray], np.ndarray]) -> Task:
+    train = _stream(seed, _TRAIN).standard_normal((spec.train_examples, spec.features))
+    valid = _stream(seed, _VALID).standard_normal((spec.valid_examples, spec.features))
+    return Task(
+        spec.features, "RMS_ERROR", train, label(train), valid, label(valid), name=f"{title}, seed {seed}"
+    )
+
+
+_SYNTHETIC: dict[str, Callable[[TaskSpec, int], Task]] = {"linear": _linear, "affine": _affine, "net": _net}
+
+
+# --- projected binary classification ------------------------------------------------------------------------------------
+
+
+def _assign_pairs(spec: TaskSpec, dataset: Dataset, seeds: Sequence[int]) -> list[tuple[int, int]]:
+    """Return each task's pair of classes.
+
+    Explicit pairs are taken in turn. Else, where the tasks' seeds are given, each seed picks its pair; where they are not,
+    the pairs are dealt out in a shuffled order, so that as many different ones take part as can.
+    """
+    classes = len(dataset.class_names)
+    held_out = {tuple(sorted(pair)) for pair in spec.held_out_pairs}
+    listed = held_out if isinstance(spec.pairs, str) else {*held_out, *spec.pairs}
+    for pair in listed:
+        if not 0 <= min(pair) < max(pair) < classes:
+            raise TaskError(
+                f"pairs: {list(pair)} is not allowed, two different classes of {spec.dataset} "
+                f"from 0 to {classes - 1} are"
+            )
+    if not isinstance(spec.pairs, str):
+        return [spec.pairs[index % len(spec.pairs)] for index in range(len(seeds))]
+    if spec.pairs == "held_out":
+        pairs = sorted(held_out)
+    else:
+        pairs = [pair for pair in combinations(range(classes), 2) if pair not in held_out]
+    if not pairs:
+        raise TaskError(f'pairs: "{spec.pairs}" leaves no pair of the {classes} classes of {spec.dataset}')
+    if spec.seeds:
+        return [pairs[int(_stream(seed, _PAIR).integers(len(pairs)))] for seed in seeds]
+    order = _stream(seeds[0], _PAIR).permutation(len(pairs))
+    return [pairs[order[index % len(pairs)]] for index in range(len(seeds))]
+
+
+def _projected(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: int, role: str) -> Task:
+    """Two classes of a dataset (label 1 for the first), projected to F dimensions by a random Gaussian matrix.
+
+    Rows are drawn at random, half of each class, or as near to that as the rows there are allow. Final tasks take their
+    validation examples from the official test split where the dataset has one; all else comes from the training split.
+    Columns of tables (not of pictures) are standardised before projection, since their units differ; all are after it. Mean and
+    deviation are the training examples', a constant column becomes 0, and values are rounded to float32, as the
+    reference stores them.
+    """
+    rows = _stream(seed, _ROWS)
+    if role == "final" and dataset.test_labels is not None:
+        (train,) = _split(
+            dataset.labels, pair, [spec.train_examples], rows, f"{dataset.name} (training split)"
+        )
+        (valid,) = _split(
+            dataset.test_labels, pair, [spec.valid_examples], rows, f"{dataset.name} (test split)"
+        )
+        valid_rows, valid_labels = dataset.test_features[valid], dataset.test_labels[valid]
+    else:
+        sizes = [spec.train_examples, spec.valid_examples]
+        train, valid = _split(dataset.labels, pair, sizes, rows, dataset.name)
+        valid_rows, valid_labels = dataset.features[valid], dataset.labels[valid]
+    train_rows, train_labels = dataset.features[train].astype(np.float64), dataset.labels[train]
+    valid_rows = valid_rows.astype(np.float64)
+    if dataset.image_shape is None:
+        train_rows, valid_rows = _standardised(train_rows, valid_rows)
+    projection = _stream(seed, _PROJECTION).standard_normal((dataset.columns, spec.features))
+    projection = np.round(projection / _PROJECTION_STEP) * _PROJECTION_STEP
+    projected = _standardised(_project(train_rows, projection), _project(valid_rows, projection))
+    train_features, valid_features = (part.astype(np.float32).astype(np.float64) for part in projected)
+    first, second = (dataset.class_names[one] for one in pair)
+    return Task(
+        spec.features, "ACCURACY",
+        train_features, (train_labels == pair[0]).astype(np.float64),
+        valid_features, (valid_labels == pair[0]).astype(np.float64),
+        name=f"{dataset.name} {first} vs {second}, projection {seed}",
+    )  # fmt: skip
+
+
+def _split(
+    labels: np.ndarray, pair: tuple[int, int], sizes: Sequence[int], stream: np.random.Generator, where: str
+) -> list[np.ndarray]:
+    """Draw disjoint sets of rows of two classes, of the given sizes, each in random order and stratified by class."""
+    members = [stream.permutation(np.flatnonzero(labels == one)) for one in pair]
+    have, need = [len(one) for one in members], sum(sizes)
+    if sum(have) < need or min(have) < len(sizes):
+        raise TaskError(
+            f"dataset {where}: classes {pair[0]} and {pair[1]} have {have[0]} and {have[1]} rows, "
+            f"{need} are needed (train_examples and valid_examples)"
+        )
+    first = min(max((need + 1) // 2, need - have[1]), have[0])
+    parts, taken = [], [0, 0]
+    for index, size in enumerate(sizes):
+        last = index == len(sizes) - 1
+        share = first - taken[0] if last else round(first * size / need)
+        counts = [share, size - share]
+        rows = [one[start : start + count] for one, start, count in zip(members, taken, counts, strict=True)]
+        taken = [start + count for start, count in zip(taken, counts, strict=True)]
+        parts.append(stream.permutation(np.concatenate(rows)))
+    return parts
+
+
+def _project(rows: np.ndarray, projection: np.ndarray) -> np.ndarray:
+    """Return rows @ projection, the same on every machine.
+
+    Sums of whole numbers (pixels) times multiples of 2**-20 are exact in float64, whatever the order of addition; other
+    data is added up in a fixed order, which is slower.
+    """
+    return rows @ projection if np.array_equal(rows, np.floor(rows)) else _weighted_sum(rows, projection)
+
+
+def _standardised(train: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    deviation[deviation <= 1e-12 * np.abs(mean)] = np.inf  # constant but for rounding: becomes 0
+    deviation[deviation == 0] = np.inf
+    return (train - mean) / deviation, (valid - mean) / deviation
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 60 else text[:57] + "…"
