@@ -1,0 +1,85 @@
+"""Random programs for property tests, with hypothesis."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import strategies as st
+
+from engine.algorithm import Algorithm, Instruction, Registers
+from engine.ops import OPS, Op
+
+REGISTERS = Registers(5, 4, 2)
+DETERMINISTIC = tuple(op for op in Op if op < Op.SCALAR_UNIFORM_SET)
+
+
+@st.composite
+def instructions(draw, ops=tuple(Op), registers=REGISTERS):
+    info = OPS[draw(st.sampled_from(ops))]
+    in1, in2 = ([draw(st.integers(0, getattr(registers, kind) - 1)) for kind in info.inputs] + [0, 0])[:2]
+    out = draw(st.integers(info.output != "m", getattr(registers, info.output) - 1)) if info.output else 0
+    fraction = st.floats(0, 1, exclude_max=True, width=32)
+    value = st.floats(-2, 2, width=32)
+    constants = tuple(draw(fraction if name in ("i", "j") else value) for name in info.constants)
+    return Instruction(info.op, in1, in2, out, constants)
+
+
+def algorithms(ops=tuple(Op), registers=REGISTERS, max_size=8):
+    function = st.lists(instructions(ops, registers), max_size=max_size).map(tuple)
+    return st.builds(Algorithm, function, function, function)
+
+
+def random_instruction(source: random.Random, ops=tuple(Op), registers=REGISTERS) -> Instruction:
+    """Return an instruction drawn as the reference draws them: op and addresses uniform."""
+    info = OPS[source.choice(ops)]
+    in1, in2 = ([source.randrange(getattr(registers, kind)) for kind in info.inputs] + [0, 0])[:2]
+    out = source.randrange(info.output != "m", getattr(registers, info.output)) if info.output else 0
+    bounds = {"i": (0, 1), "j": (0, 1), "sd": (0, 1)}
+    constants = tuple(source.uniform(*bounds.get(name, (-1, 1))) for name in info.constants)
+    return Instruction(info.op, in1, in2, out, constants)
+
+
+def random_algorithm(
+    source: random.Random, sizes=(7, 11, 23), ops=tuple(Op), registers=REGISTERS
+) -> Algorithm:
+    """Return a program of the given function lengths, every instruction drawn at random."""
+    return Algorithm(
+        *(tuple(random_instruction(source, ops, registers) for _ in range(size)) for size in sizes)
+    )
+
+
+def permuted(algorithm: Algorithm, source: random.Random, registers=REGISTERS) -> Algorithm:
+    """Return the same program with registers renamed at random (not s0, s1, v0) and commutative inputs swapped at random."""
+    names = {}
+    for kind, fixed in (("s", 2), ("v", 1), ("m", 0)):
+        addresses = list(range(fixed, getattr(registers, kind)))
+        source.shuffle(addresses)
+        names[kind] = [*range(fixed), *addresses]
+
+    def renamed(one: Instruction) -> Instruction:
+        info = one.info
+        read = [names[kind][address] for kind, address in zip(info.inputs, (one.in1, one.in2), strict=False)]
+        if info.is_commutative and source.random() < 0.5:
+            read.reverse()
+        in1, in2 = ([*read, 0, 0])[:2]
+        out = names[info.output][one.out] if info.output else 0
+        return Instruction(one.op, in1, in2, out, one.constants)
+
+    return Algorithm(*(tuple(map(renamed, function)) for function in algorithm.functions))
+
+
+def with_dead_code(algorithm: Algorithm, source: random.Random, registers=REGISTERS) -> Algorithm:
+    """Return the program with instructions inserted that write registers it does not use, or nothing."""
+    used = algorithm.registers_used()
+    spare = Registers(*(max(a, b) + 1 for a, b in zip(used, registers, strict=True)))
+    functions = []
+    for function in algorithm.functions:
+        lines = list(function)
+        for _ in range(source.randrange(4)):
+            one = random_instruction(source, registers=spare)
+            if one.info.output:
+                out = getattr(spare, one.info.output) - 1
+                one = Instruction(one.op, one.in1, one.in2, out, one.constants)
+            lines.insert(source.randrange(len(lines) + 1), one)
+        functions.append(tuple(lines))
+    return Algorithm(*functions)
