@@ -64,8 +64,8 @@ class Evaluator:
         self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
         self._features: list[np.ndarray] = []
         self.group = self._build(seed, probe)
-        self._error_bits = self.group.errors.view(np.uint64)
-        self._error_addresses = np.array([_address(one) for one in self.group.errors], np.int64)
+        self.error_bits = self.group.errors.view(np.uint64)
+        self.error_addresses = np.array([_address(one) for one in self.group.errors], np.int64)
 
     def _build(self, seed: int, probe: tuple[int, int]) -> evaluation.Group:
         features, lanes, count = self.features, self.lanes, len(self.tasks)

@@ -69,13 +69,13 @@ def _run_group(group, g):
     lanes = group.active.shape[1]
     steps, fitness = np.zeros(lanes, np.int64), np.zeros(lanes)
     for lane in range(group.tasks[g]):
-        group.active[g, :] = 0
-        group.active[g, lane] = -1
+        for other in range(lanes):
+            group.active[g, other] = -1 if other == lane else 0
         call_kernel(group.kernel[0], group.addresses[g])
         steps[lane], fitness[lane] = group.steps[g, lane], group.fitness[g, lane]
-    group.active[g, : group.tasks[g]] = -1
-    group.steps[g, :] = steps
-    group.fitness[g, :] = fitness
+    for lane in range(group.tasks[g]):
+        group.active[g, lane] = -1
+        group.steps[g, lane], group.fitness[g, lane] = steps[lane], fitness[lane]
 
 
 @njit(nogil=True, cache=True)
@@ -112,7 +112,9 @@ def probe(group, is_random, train_examples, valid_examples, error_bits, error_ad
         ctx = group.contexts[g]
         ctx[at.TRAIN_COUNT], ctx[at.VALID_COUNT], ctx[at.EPOCHS] = train_examples, valid_examples, 1
         ctx[at.ERRORS] = error_addresses[g]
-        group.errors[g, : train_examples + valid_examples] = at.FAILED_ERROR
+        for example in range(train_examples + valid_examples):
+            for lane in range(group.errors.shape[2]):
+                group.errors[g, example, lane] = at.FAILED_ERROR
         if is_random:
             _seed_lanes(group.random, group.seeds[g], PROBE_STREAM)
         call_kernel(group.kernel[0], group.addresses[g])

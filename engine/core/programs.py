@@ -75,12 +75,15 @@ def find_live(code, lengths, starts, first, compact):
     register 0 among all registers. Label and features are overwritten before each function, so nothing flows through them.
     """
     live, before_predict, needed = compact.live, compact.sets[0], compact.sets[1]
-    live[:] = 0
-    before_predict[:] = 0
     size = before_predict.shape[0]
+    for row in range(live.shape[0]):
+        live[row] = 0
+    for register in range(size):
+        before_predict[register] = 0
     label, features, prediction = first[0], first[1], first[0] + 1
     while True:
-        needed[:] = before_predict
+        for register in range(size):
+            needed[register] = before_predict[register]
         _backward(code, starts[2], lengths[2], first, needed, live)
         # After Predict comes Learn, or in validation the next Predict.
         for register in range(size):
@@ -98,16 +101,17 @@ def find_live(code, lengths, starts, first, compact):
                 grown = True
         if not grown:
             break
-    needed[:] = before_predict
+    for register in range(size):
+        needed[register] = before_predict[register]
     _backward(code, starts[0], lengths[0], first, needed, live)
 
 
 @njit(nogil=True, cache=True)
 def keep_all(lengths, starts, compact):
     """Mark every instruction as live."""
-    compact.live[:] = 0
     for function in range(3):
-        compact.live[starts[function] : starts[function] + lengths[function]] = 1
+        for row in range(starts[function], starts[function] + lengths[function]):
+            compact.live[row] = 1
 
 
 @njit(nogil=True, cache=True)
@@ -127,7 +131,8 @@ def make_compact(code, constants, lengths, starts, first, rename, compact):
     """
     names, registers = compact.names, compact.registers
     if rename:
-        names[:] = -1
+        for register in range(names.shape[0]):
+            names[register] = -1
         registers[0], registers[1], registers[2] = 2, 1, 0
         names[first[0]], names[first[0] + 1], names[first[1]] = 0, 1, 0
     else:

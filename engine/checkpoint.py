@@ -1,0 +1,44 @@
+"""Checkpoints: named arrays and plain values in a versioned, checksummed, compressed block of bytes. No pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import zlib
+from typing import Any, Mapping
+
+import numpy as np
+
+MAGIC = b"AbOvo\0"
+VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """Bytes that are not a checkpoint this version can continue from; the message says why."""
+
+
+def pack(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return a checkpoint of JSON-able values and arrays."""
+    body = io.BytesIO()
+    np.savez(body, __values__=np.frombuffer(json.dumps(values).encode(), np.uint8), **arrays)
+    compressed = zlib.compress(body.getvalue(), 1)
+    return MAGIC + struct.pack("<I", VERSION) + hashlib.sha256(compressed).digest() + compressed
+
+
+def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return the values and arrays of a checkpoint. Raises CheckpointError."""
+    head = len(MAGIC) + 4
+    if data[: len(MAGIC)] != MAGIC:
+        raise CheckpointError("checkpoint: not one of Ab Ovo's")
+    (version,) = struct.unpack("<I", data[len(MAGIC) : head]) if len(data) >= head else (0,)
+    if version != VERSION:
+        raise CheckpointError(f"checkpoint: version {version}, this program reads version {VERSION}")
+    digest, compressed = data[head : head + 32], data[head + 32 :]
+    if hashlib.sha256(compressed).digest() != digest:
+        raise CheckpointError("checkpoint: damaged (its checksum does not match)")
+    with np.load(io.BytesIO(zlib.decompress(compressed)), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    values = json.loads(arrays.pop("__values__").tobytes())
+    return values, arrays

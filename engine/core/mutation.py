@@ -1,0 +1,262 @@
+"""Mutation: how a child differs from its parent (reference/ops.md gives every distribution; semantics section 10 the kinds)."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from engine.core.random_stream import below, normal, unit
+from engine.core.tables import (
+    CONSTANT_COUNT,
+    CONSTANT_KIND,
+    ELEMENT_CONSTANT,
+    GAUSSIAN,
+    IN1_TYPE,
+    IN2_TYPE,
+    INTERVAL,
+    NO_CONSTANT,
+    OUT_TYPE,
+    SCALAR_CONSTANT,
+)
+
+(
+    ALTER_PARAMETER,
+    RANDOMIZE_INSTRUCTION,
+    RANDOMIZE_FUNCTION,
+    IDENTITY,
+    INSERT,
+    REMOVE,
+    TRADE,
+    RANDOMIZE_ALGORITHM,
+) = range(8)
+"""Positions in engine.spec.MUTATIONS."""
+COPY, INITIAL = 8, 9
+"""How an individual came to be without a mutation."""
+
+
+class Space(NamedTuple):
+    """The programs that mutation may reach."""
+
+    starts: np.ndarray  # (3,) int64: first row of each function
+    min_sizes: np.ndarray  # (3,) int64
+    max_sizes: np.ndarray  # (3,) int64: a function has at most so many instructions
+    ops: np.ndarray  # (total,) int64: ops of the three functions, one after the other
+    ops_start: np.ndarray  # (4,) int64
+    searched: np.ndarray  # (n,) int64: functions that mutation may choose
+    registers: np.ndarray  # (3,) int64: s, v, m
+    first: np.ndarray  # (3,) int64: position of each type's register 0 among all
+    kinds: np.ndarray  # (n,) int64: mutation kinds with a weight
+    cumulative: np.ndarray  # (n,) float64: running sum of their probabilities
+    probability: np.ndarray  # (1,) float64: of mutating at all
+
+
+@njit(nogil=True, cache=True)
+def _single(value):
+    return np.float64(np.float32(value))
+
+
+@njit(nogil=True, cache=True)
+def _read_address(state, space, kind):
+    return below(state, space.registers[kind])
+
+
+@njit(nogil=True, cache=True)
+def _write_address(state, space, kind):
+    # s0 and v0 belong to label and features.
+    if kind == 2:
+        return below(state, space.registers[kind])
+    return 1 + below(state, space.registers[kind] - 1)
+
+
+@njit(nogil=True, cache=True)
+def _fraction(state):
+    """A float32 uniform over [0, 1): 24 random bits, so that rounding never reaches 1."""
+    return np.float64(np.int64(unit(state) * 16777216.0)) / 16777216.0
+
+
+@njit(nogil=True, cache=True)
+def _signed(state):
+    """A float32 uniform over [-1, 1)."""
+    return 2.0 * _fraction(state) - 1.0
+
+
+@njit(nogil=True, cache=True)
+def _random_operands(state, space, code, constants, row):
+    """Draw addresses and constants of the op at a row, in the reference's order; unused fields are zeroed."""
+    op = code[row, 0]
+    _clear_row(code, constants, row)
+    code[row, 0] = op
+    if IN1_TYPE[op] >= 0:
+        code[row, 1] = _read_address(state, space, IN1_TYPE[op])
+    if IN2_TYPE[op] >= 0:
+        code[row, 2] = _read_address(state, space, IN2_TYPE[op])
+    if OUT_TYPE[op] >= 0:
+        code[row, 3] = _write_address(state, space, OUT_TYPE[op])
+    kind = CONSTANT_KIND[op]
+    if kind == SCALAR_CONSTANT:
+        constants[row, 0] = 2.0 * unit(state) - 1.0
+    elif kind == ELEMENT_CONSTANT:
+        last = CONSTANT_COUNT[op] - 1
+        for k in range(last):
+            constants[row, k] = _fraction(state)
+        constants[row, last] = _signed(state)
+    elif kind == INTERVAL:
+        constants[row, 0] = _signed(state)
+        constants[row, 1] = _signed(state)
+    elif kind == GAUSSIAN:
+        constants[row, 0] = _signed(state)
+        constants[row, 1] = _fraction(state)
+
+
+@njit(nogil=True, cache=True)
+def _random_instruction(state, space, function, code, constants, row):
+    begin = space.ops_start[function]
+    code[row, 0] = space.ops[begin + below(state, space.ops_start[function + 1] - begin)]
+    _random_operands(state, space, code, constants, row)
+
+
+@njit(nogil=True, cache=True)
+def randomize_function(state, space, function, code, constants, lengths):
+    """Draw every instruction of a function anew; its length stays."""
+    for row in range(space.starts[function], space.starts[function] + lengths[function]):
+        _random_instruction(state, space, function, code, constants, row)
+
+
+@njit(nogil=True, cache=True)
+def _log_scale(state, value):
+    """Multiply the magnitude by exp(N(0, 1)); the sign stays."""
+    return value * math.exp(normal(state))
+
+
+@njit(nogil=True, cache=True)
+def _log_scale_or_flip(state, value):
+    if unit(state) < 0.1:
+        return -value
+    return _log_scale(state, value)
+
+
+@njit(nogil=True, cache=True)
+def _alter_constant(state, op, constants, row):
+    kind = CONSTANT_KIND[op]
+    if kind == SCALAR_CONSTANT:
+        constants[row, 0] = _log_scale_or_flip(state, constants[row, 0])
+    elif kind == ELEMENT_CONSTANT:
+        last = CONSTANT_COUNT[op] - 1
+        choice = below(state, last + 1)
+        if choice < last:
+            constants[row, choice] = _fraction(state)
+        else:
+            constants[row, last] = _single(_log_scale_or_flip(state, constants[row, last]))
+    elif kind == INTERVAL:
+        choice = below(state, 2)
+        constants[row, choice] = _single(_log_scale_or_flip(state, constants[row, choice]))
+        low, high = constants[row, 0], constants[row, 1]
+        if low > high:
+            constants[row, 0], constants[row, 1] = high, low
+    elif kind == GAUSSIAN:
+        if below(state, 2) == 0:
+            constants[row, 0] = _single(_log_scale_or_flip(state, constants[row, 0]))
+        else:
+            constants[row, 1] = _single(_log_scale(state, constants[row, 1]))
+
+
+@njit(nogil=True, cache=True)
+def alter_parameter(state, space, code, constants, row):
+    """Redraw one address, or alter one constant, of the instruction at a row; the op stays."""
+    op = code[row, 0]
+    if OUT_TYPE[op] < 0:
+        return
+    if CONSTANT_KIND[op] != NO_CONSTANT:
+        if below(state, 2) == 0:
+            code[row, 3] = _write_address(state, space, OUT_TYPE[op])
+        else:
+            _alter_constant(state, op, constants, row)
+        return
+    inputs = 2 if IN2_TYPE[op] >= 0 else 1
+    choice = below(state, inputs + 1)
+    if choice == inputs:
+        code[row, 3] = _write_address(state, space, OUT_TYPE[op])
+    elif choice == 0:
+        code[row, 1] = _read_address(state, space, IN1_TYPE[op])
+    else:
+        code[row, 2] = _read_address(state, space, IN2_TYPE[op])
+
+
+@njit(nogil=True, cache=True)
+def _copy_row(code, constants, source, target):
+    for k in range(4):
+        code[target, k] = code[source, k]
+    for k in range(3):
+        constants[target, k] = constants[source, k]
+
+
+@njit(nogil=True, cache=True)
+def _clear_row(code, constants, row):
+    for k in range(4):
+        code[row, k] = 0
+    for k in range(3):
+        constants[row, k] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _insert(state, space, function, code, constants, lengths, unconditional):
+    if not unconditional and lengths[function] >= space.max_sizes[function]:
+        return
+    start = space.starts[function]
+    row = start + below(state, lengths[function] + 1)
+    for k in range(start + lengths[function], row, -1):
+        _copy_row(code, constants, k - 1, k)
+    _random_instruction(state, space, function, code, constants, row)
+    lengths[function] += 1
+
+
+@njit(nogil=True, cache=True)
+def _remove(state, space, function, code, constants, lengths, unconditional):
+    if lengths[function] == 0 or (not unconditional and lengths[function] <= space.min_sizes[function]):
+        return
+    start = space.starts[function]
+    for k in range(start + below(state, lengths[function]), start + lengths[function] - 1):
+        _copy_row(code, constants, k + 1, k)
+    lengths[function] -= 1
+    last = start + lengths[function]
+    _clear_row(code, constants, last)
+
+
+@njit(nogil=True, cache=True)
+def mutate(state, space, code, constants, lengths):
+    """Change a program in place by one mutation of a random kind; return the kind.
+
+    Every function needs one spare row beyond its largest size, for TRADE.
+    """
+    kind = space.kinds[-1]
+    draw = unit(state)
+    for k in range(space.kinds.shape[0]):
+        if draw < space.cumulative[k]:
+            kind = space.kinds[k]
+            break
+    if kind == IDENTITY:
+        return kind
+    if kind == RANDOMIZE_ALGORITHM:
+        for k in range(space.searched.shape[0]):
+            randomize_function(state, space, space.searched[k], code, constants, lengths)
+        return kind
+    function = space.searched[below(state, space.searched.shape[0])]
+    if kind == RANDOMIZE_FUNCTION:
+        randomize_function(state, space, function, code, constants, lengths)
+    elif kind == INSERT:
+        _insert(state, space, function, code, constants, lengths, False)
+    elif kind == REMOVE:
+        _remove(state, space, function, code, constants, lengths, False)
+    elif kind == TRADE:
+        _insert(state, space, function, code, constants, lengths, True)
+        _remove(state, space, function, code, constants, lengths, True)
+    elif lengths[function] > 0:
+        row = space.starts[function] + below(state, lengths[function])
+        if kind == ALTER_PARAMETER:
+            alter_parameter(state, space, code, constants, row)
+        else:
+            _random_instruction(state, space, function, code, constants, row)
+    return kind

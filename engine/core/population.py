@@ -1,0 +1,130 @@
+"""The living and their ancestors: a pool of individuals that keeps exactly what a living one descends from.
+
+An individual is a slot of the pool. It is held by its place in the population, by each of its children, and by pins (of
+individuals that are to be stored); when nothing holds it any more its slot is free again, and its parent loses a child.
+So the pool's size depends on the population and on how far back its lines meet, not on how long the search has run.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+
+class Pool(NamedTuple):
+    """N slots; see engine/core/programs.py for the form of programs."""
+
+    code: np.ndarray  # (N, S, 4) int16
+    constants: np.ndarray  # (N, S, 3) float64
+    lengths: np.ndarray  # (N, 3) int32
+    scores: np.ndarray  # (N,) float64
+    births: np.ndarray  # (N,) int64: serial number in the island
+    parents: np.ndarray  # (N,) int64: slot, -1 where the parent is settled or there is none
+    parent_births: np.ndarray  # (N,) int64: -1 for an initial individual
+    holders: np.ndarray  # (N,) int32: population place + children + pins; 0: free
+    kinds: np.ndarray  # (N,) int8: mutation kind
+    stored: np.ndarray  # (N,) uint8: whether it has been reported
+    free: np.ndarray  # (N,) int32: stack of free slots
+    free_count: np.ndarray  # (1,) int64
+
+
+def new_pool(size: int, rows: int) -> Pool:
+    """Return an empty pool of `size` slots for programs of `rows` rows."""
+    return Pool(
+        np.zeros((size, rows, 4), np.int16), np.zeros((size, rows, 3)), np.zeros((size, 3), np.int32), np.zeros(size),
+        np.zeros(size, np.int64), np.full(size, -1, np.int64), np.full(size, -1, np.int64), np.zeros(size, np.int32),
+        np.zeros(size, np.int8), np.zeros(size, np.uint8), np.arange(size - 1, -1, -1, dtype=np.int32),
+        np.array([size], np.int64),
+    )  # fmt: skip
+
+
+def grown(pool: Pool, size: int) -> Pool:
+    """Return the pool with room for `size` slots, all slots as they were."""
+    old = len(pool.scores)
+    larger = new_pool(size, pool.code.shape[1])
+    for name in Pool._fields[:-2]:
+        getattr(larger, name)[:old] = getattr(pool, name)
+    used = int(pool.free_count[0])
+    added = size - old
+    larger.free[:added] = np.arange(size - 1, old - 1, -1)
+    larger.free[added : added + used] = pool.free[:used]
+    larger.free_count[0] = added + used
+    return larger
+
+
+@njit(nogil=True, cache=True)
+def take_slot(pool):
+    """Return a free slot, held once. There must be one."""
+    pool.free_count[0] -= 1
+    slot = pool.free[pool.free_count[0]]
+    pool.holders[slot] = 1
+    pool.stored[slot] = 0
+    return slot
+
+
+@njit(nogil=True, cache=True)
+def copy_program(pool, source, target):
+    """Copy the program of one slot to another."""
+    # Loops: assignments of slices compile to far more code.
+    for row in range(pool.code.shape[1]):
+        for k in range(4):
+            pool.code[target, row, k] = pool.code[source, row, k]
+        for k in range(3):
+            pool.constants[target, row, k] = pool.constants[source, row, k]
+    for function in range(3):
+        pool.lengths[target, function] = pool.lengths[source, function]
+
+
+@njit(nogil=True, cache=True)
+def release(pool, slot):
+    """Let go of an individual once; frees it, and then its ancestors, as far as nothing else holds them."""
+    while slot >= 0:
+        pool.holders[slot] -= 1
+        if pool.holders[slot] > 0:
+            return
+        pool.free[pool.free_count[0]] = slot
+        pool.free_count[0] += 1
+        slot = pool.parents[slot]
+
+
+@njit(nogil=True, cache=True)
+def unstored_line(pool, slot, slots):
+    """Write into `slots` the individual and its ancestors back to the last one stored, mark them stored; return how many."""
+    count = 0
+    while slot >= 0 and not pool.stored[slot]:
+        pool.stored[slot] = 1
+        slots[count] = slot
+        count += 1
+        slot = pool.parents[slot]
+    return count
+
+
+@njit(nogil=True, cache=True)
+def settled_line(pool, population, slots):
+    """Write into `slots` the trunk: ancestors that all living individuals share and that are held by one child only.
+
+    In order of birth; 0 if the population still descends from several initial individuals.
+    """
+    root = -1
+    for slot in range(pool.scores.shape[0]):
+        if pool.holders[slot] > 0 and pool.parents[slot] < 0:
+            if root >= 0:
+                return 0
+            root = slot
+    line = 0
+    slot = population[0]
+    while slot >= 0:
+        slots[line] = slot
+        line += 1
+        slot = pool.parents[slot]
+    for k in range(line // 2):
+        slots[k], slots[line - 1 - k] = slots[line - 1 - k], slots[k]
+    alive = pool.births[population[0]]
+    for place in range(1, population.shape[0]):
+        alive = min(alive, pool.births[population[place]])
+    count = 0
+    while count < line - 1 and pool.holders[slots[count]] == 1 and pool.births[slots[count]] < alive:
+        count += 1
+    return count

@@ -1,0 +1,346 @@
+"""One experiment's evolution: the arrays behind a population, and what is read from them."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+
+from engine.algorithm import Algorithm, Instruction
+from engine.baselines import linear, neural_network
+from engine.core import evolution, mutation, population, programs
+from engine.core.fec import fec_entries, fec_restore, new_fec, new_memo
+from engine.core.mutation import Space
+from engine.core.random_stream import mix, seed_state
+from engine.evaluator import Encoded, Evaluator, attach
+from engine.ops import OPS, Op
+from engine.records import Counters, CurvePoint, Find, IndividualRecord, change_between
+from engine.spec import MUTATIONS, SearchSpec
+from engine.task import Task
+
+POINTS_PER_OCTAVE = 128
+"""Curve points between any number of generations and its double; before that many generations, one a generation."""
+
+_KIND_NAMES = (*MUTATIONS, "copy", "initial")
+_MAX_FINDS = 256
+
+
+def next_point(generation: int) -> int:
+    """Return the generation of the curve point after the one at `generation`: thinning, the same whenever it is asked."""
+    return generation + max(1, 1 << max(generation.bit_length() - POINTS_PER_OCTAVE.bit_length(), 0))
+
+
+class Island:
+    """A population, its ancestors, caches and random stream, bred on given tasks.
+
+    seed: of everything random. births, steps: counters to begin with, so that several experiments number on.
+    """
+
+    def __init__(self, spec: SearchSpec, tasks: Sequence[Task], *, seed: int, births: int = 0, train_steps: int = 0):
+        self.spec = spec
+        fec = spec.fec
+        self.evaluator = Evaluator(
+            tasks,
+            spec.registers,
+            max_abs_error=spec.max_abs_error,
+            seed=seed,
+            epochs=spec.search_tasks.epochs,
+            probe=(fec.train_examples, fec.valid_examples) if fec else (0, 0),
+        )
+        self._initial = initial_program(spec)
+        self._capacities = [
+            max(bounds.max_size, len(function)) + 1 for bounds, function in zip(spec.functions, self._initial.functions)
+        ]
+        self._rows = sum(self._capacities)
+        self.space = _space(spec, self._capacities)
+        self.scoring = _scoring(spec, self.evaluator, self._rows)
+        self.random = np.zeros(4, np.uint64)
+        seed_state(self.random, np.uint64(mix(np.uint64(seed % 2**64))))
+        size = spec.population_size
+        self.pool = population.new_pool(4 * size + 64, self._rows)
+        self.population = np.full(size, -1, np.int64)
+        self.fec = new_fec(fec.size if fec else 1, fec.forget_every if fec else 0)
+        self.memo = new_memo()
+        self.finds = np.zeros((_MAX_FINDS, 2), np.int64)  # slot, training steps when born
+        self.counters = np.zeros(evolution.COUNTERS, np.int64)
+        self.counters[evolution.TRAIN_STEPS] = train_steps
+        self.first_birth = births
+        self.first_steps = train_steps
+        self.best = np.array([-1.0])
+        self.trunk: tuple[int, Algorithm] | None = None
+        """The last settled individual: (birth, program). Its children are the roots of the pool."""
+        self._breeding = np.array([spec.tournament_size, 0, spec.initial == "random"], np.int64)
+        self._place_initial()
+
+    # breeding ------------------------------------------------------------------------------------------------------
+
+    @property
+    def births(self) -> int:
+        """Individuals born in this experiment."""
+        return int(self.counters[evolution.BIRTHS])
+
+    @property
+    def train_steps(self) -> int:
+        """Training steps of the whole search so far."""
+        return int(self.counters[evolution.TRAIN_STEPS])
+
+    @property
+    def generation(self) -> int:
+        """Completed sweeps of the population."""
+        return self.births // self.spec.population_size
+
+    def breed(self, count: int) -> bool:
+        """Bear up to `count` individuals; return whether the experiment's training steps are spent.
+
+        May stop early when its buffer of finds is full: collect them and call again.
+        """
+        limit = self.spec.stop.max_train_steps
+        step_limit = self.first_steps + limit if limit else np.iinfo(np.int64).max
+        target = self.births + count
+        while self.births < target:
+            status = evolution.evolve(
+                target - self.births, self.random, self.pool, self.population, self._breeding, self.space, self.scoring,
+                self.fec, self.memo, self.finds, self.counters, self.best, step_limit,
+            )  # fmt: skip
+            if status == evolution.POOL_FULL:
+                self.pool = population.grown(self.pool, 2 * len(self.pool.scores))
+            elif status == evolution.STEPS_SPENT:
+                return True
+            elif status == evolution.FINDS_FULL:
+                return False
+        return False
+
+    def _place_initial(self) -> None:
+        """Put the initial program into a slot of its own, which copies are made from."""
+        slot = int(population.take_slot(self.pool))
+        encoded = Encoded.of(self._initial, self._capacities)
+        self.pool.code[slot], self.pool.constants[slot] = encoded.code, encoded.constants
+        self.pool.lengths[slot] = encoded.lengths
+        self.pool.births[slot] = -1
+        # Not an ancestor of anybody: a parent "outside" keeps it from being taken for a root.
+        self.pool.parents[slot] = slot
+        self._breeding[1] = slot
+
+    # reading -------------------------------------------------------------------------------------------------------
+
+    def algorithm(self, slot: int) -> Algorithm:
+        """Return the program of a slot."""
+        code, constants = self.pool.code[slot], self.pool.constants[slot]
+        functions = []
+        for start, length in zip(self.space.starts, self.pool.lengths[slot]):
+            functions.append(tuple(_instruction(code[row], constants[row]) for row in range(start, start + length)))
+        return Algorithm(*functions)
+
+    def point(self, seconds: float, experiment: int) -> CurvePoint:
+        """Return the population's curve point now."""
+        scores = self.pool.scores[self.population[self.population >= 0]]
+        return CurvePoint(
+            self.first_birth + self.births, self.train_steps, seconds, experiment, float(scores.max()), float(scores.mean()),
+            float(np.median(scores)), float(scores.std()), float(self.best[0]),
+        )  # fmt: skip
+
+    def best_slot(self) -> int:
+        """Return the population's best individual: the first of equals, in the order of places."""
+        living = self.population[self.population >= 0]
+        return int(living[np.argmax(self.pool.scores[living])])
+
+    def find(self, slot: int, seconds: float, experiment: int, train_steps: int | None = None) -> Find:
+        """Return an individual as a find; train_steps: when it was born (default: now)."""
+        birth = self.first_birth + int(self.pool.births[slot])
+        score = float(self.pool.scores[slot])
+        steps = self.train_steps if train_steps is None else train_steps
+        return Find(birth, score, self.algorithm(slot), birth + 1, steps, seconds, experiment)
+
+    def counters_now(self) -> Counters:
+        """Return this experiment's counters (train_steps: of the whole search)."""
+        c = self.counters
+        return Counters(
+            individuals=int(c[evolution.BIRTHS]),
+            evaluations=int(c[evolution.EVALUATIONS]),
+            train_steps=int(c[evolution.TRAIN_STEPS]),
+            fec_hits=int(c[evolution.FEC_HITS]),
+            cache_hits=int(c[evolution.MEMO_HITS]),
+            rejected=int(c[evolution.REJECTED]),
+        )
+
+    # ancestry ------------------------------------------------------------------------------------------------------
+
+    def collect_finds(self, seconds: float, experiment: int) -> tuple[list[Find], list[IndividualRecord]]:
+        """Return the finds since the last call, in order of birth, and those of their lines not yet reported."""
+        finds, records = [], []
+        for slot, steps in self.finds[: self.counters[evolution.FINDS]]:
+            finds.append(self.find(int(slot), seconds, experiment, int(steps)))
+            records += self.line_records(int(slot))
+            population.release(self.pool, slot)
+        self.counters[evolution.FINDS] = 0
+        return finds, records
+
+    def line_records(self, slot: int) -> list[IndividualRecord]:
+        """Return the not yet reported part of an individual's line of ancestors, parents first, and mark it reported."""
+        slots = np.zeros(len(self.pool.scores), np.int64)
+        count = population.unstored_line(self.pool, slot, slots)
+        return [self._record(int(one)) for one in slots[:count][::-1]]
+
+    def settle(self) -> list[IndividualRecord]:
+        """Take the trunk that all living individuals share out of the pool; return what of it is not yet reported."""
+        if self.births < self.spec.population_size:
+            return []
+        slots = np.zeros(len(self.pool.scores), np.int64)
+        count = population.settled_line(self.pool, self.population, slots)
+        records = []
+        for slot in map(int, slots[:count]):
+            if not self.pool.stored[slot]:
+                records.append(self._record(slot))
+        if count:
+            last = int(slots[count - 1])
+            self.trunk = (int(self.pool.births[last]), self.algorithm(last))
+            for slot, child in zip(slots[:count], slots[1 : count + 1]):
+                self.pool.parents[child] = -1
+                population.release(self.pool, slot)
+        return records
+
+    def _record(self, slot: int) -> IndividualRecord:
+        parent_birth = int(self.pool.parent_births[slot])
+        parent: Algorithm | None = None
+        if parent_birth >= 0:
+            parent_slot = int(self.pool.parents[slot])
+            if parent_slot >= 0:
+                parent = self.algorithm(parent_slot)
+            else:
+                assert self.trunk is not None and self.trunk[0] == parent_birth, "the trunk's tip is the roots' parent"
+                parent = self.trunk[1]
+        algorithm = self.algorithm(slot)
+        return IndividualRecord(
+            birth=self.first_birth + int(self.pool.births[slot]),
+            parent=self.first_birth + parent_birth if parent_birth >= 0 else None,
+            score=float(self.pool.scores[slot]),
+            mutation=_KIND_NAMES[self.pool.kinds[slot]],
+            change=change_between(parent, algorithm),
+            digest=algorithm.digest(),
+        )
+
+    # state ---------------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict, dict[str, np.ndarray]]:
+        """Return (values, arrays) from which `load` continues bit for bit. Finds must have been collected."""
+        assert self.counters[evolution.FINDS] == 0, "collect the finds first"
+        held = np.flatnonzero((self.pool.holders > 0) & (np.arange(len(self.pool.scores)) != self._breeding[1]))
+        held = held[np.argsort(self.pool.births[held], kind="stable")]
+        new_place = np.full(len(self.pool.scores) + 1, -1, np.int64)
+        new_place[held] = np.arange(len(held))
+        arrays = {
+            name: getattr(self.pool, name)[held]
+            for name in ("code", "constants", "lengths", "scores", "births", "parent_births", "holders", "kinds", "stored")
+        }
+        arrays["parents"] = new_place[self.pool.parents[held]]
+        arrays["population"] = np.where(self.population >= 0, new_place[self.population], -1)
+        arrays |= {"random": self.random, "counters": self.counters, "best": self.best, "fec": fec_entries(self.fec)}
+        values = {
+            "first_birth": self.first_birth,
+            "first_steps": self.first_steps,
+            "trunk": None if self.trunk is None else [self.trunk[0], self.trunk[1].to_json()],
+        }
+        return values, arrays
+
+    def load(self, values: dict, arrays: dict[str, np.ndarray]) -> None:
+        """Continue from what `state` returned."""
+        count = len(arrays["scores"])
+        self.pool = population.new_pool(max(4 * self.spec.population_size + 64, 2 * count), self._rows)
+        self._place_initial()
+        slots = np.array([population.take_slot(self.pool) for _ in range(count)], np.int64)
+        place = np.append(slots, -1)
+        for name in ("code", "constants", "lengths", "scores", "births", "parent_births", "holders", "kinds", "stored"):
+            getattr(self.pool, name)[slots] = arrays[name]
+        self.pool.parents[slots] = place[arrays["parents"]]
+        self.population[:] = place[arrays["population"]]
+        self.random[:], self.counters[:], self.best[:] = arrays["random"], arrays["counters"], arrays["best"]
+        fec_restore(self.fec, arrays["fec"])
+        self.first_birth, self.first_steps = values["first_birth"], values["first_steps"]
+        trunk = values["trunk"]
+        self.trunk = None if trunk is None else (trunk[0], Algorithm.from_json(trunk[1]))
+
+
+def initial_program(spec: SearchSpec) -> Algorithm:
+    """Return the program every initial individual starts as (its lengths, where the start is random).
+
+    Functions shorter than their smallest size are filled with NO_OP, as in the reference.
+    """
+    given = Algorithm.from_json(spec.program) if spec.program is not None else None
+    start = Algorithm()
+    if spec.initial == "linear":
+        start = linear()
+    elif spec.initial == "net":
+        start = neural_network()
+    elif spec.initial == "program" and given is not None:
+        start = given
+    no_op = Instruction(Op.NO_OP)
+    functions = []
+    for position, bounds in enumerate(spec.functions):
+        function = start.functions[position]
+        if not bounds.searched and given is not None:
+            function = given.functions[position]
+        elif spec.initial == "random":
+            function = (no_op,) * (bounds.max_size if bounds.initial_size is None else bounds.initial_size)
+        elif len(function) < bounds.min_size:
+            function += (no_op,) * (bounds.min_size - len(function))
+        functions.append(function)
+    return Algorithm(*functions)
+
+
+def _instruction(code: np.ndarray, constants: np.ndarray) -> Instruction:
+    op, in1, in2, out = map(int, code)
+    return Instruction(Op(op), in1, in2, out, tuple(map(float, constants[: len(OPS[op].constants)])))
+
+
+def _space(spec: SearchSpec, capacities: Sequence[int]) -> Space:
+    ops = [[Op[name] for name in function.ops] for function in spec.functions]
+    weights = {name: weight for name, weight in spec.mutations.items() if weight > 0}
+    kinds = [kind for kind, name in enumerate(MUTATIONS) if name in weights]
+    shares = np.array([weights[MUTATIONS[kind]] for kind in kinds])
+    s, v, _ = spec.registers
+    return Space(
+        starts=np.concatenate([[0], np.cumsum(capacities)[:-1]]).astype(np.int64),
+        min_sizes=np.array([function.min_size for function in spec.functions], np.int64),
+        max_sizes=np.array([function.max_size for function in spec.functions], np.int64),
+        ops=np.array([op for one in ops for op in one], np.int64),
+        ops_start=np.concatenate([[0], np.cumsum([len(one) for one in ops])]).astype(np.int64),
+        searched=np.array([k for k, one in enumerate(spec.functions) if one.searched and one.ops], np.int64),
+        registers=np.array(spec.registers, np.int64),
+        first=np.array([0, s, s + v], np.int64),
+        kinds=np.array(kinds, np.int64),
+        cumulative=np.cumsum(shares) / shares.sum(),
+        probability=np.array([spec.mutation_probability]),
+    )
+
+
+def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Scoring:
+    compact = programs.new_compact(rows, tuple(spec.registers))
+    decoded = programs.new_decoded(rows)
+    attach(evaluator, decoded)
+    train_examples = spec.search_tasks.train_examples
+    largest = np.inf if spec.train_budget is None else spec.train_budget * program_cost(neural_network(), train_examples)
+    fec = spec.fec
+    return evolution.Scoring(
+        group=evaluator.group,
+        compact=compact,
+        constant_bits=compact.constants.view(np.uint64),
+        constant_words=compact.constants.view(np.int64),
+        decoded=decoded,
+        addresses=np.array([decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data], np.int64),
+        shape=np.array([evaluator.features, evaluator.lanes], np.int64),
+        error_bits=evaluator.error_bits,
+        error_addresses=evaluator.error_addresses,
+        scores=np.zeros(len(evaluator.tasks)),
+        probe=np.array([fec.train_examples, fec.valid_examples] if fec else [0, 0], np.int64),
+        budget=np.array([largest, float(train_examples)]),
+        median=np.array([spec.fitness_combination == "median"]),
+    )
+
+
+def program_cost(algorithm: Algorithm, train_examples: int) -> float:
+    """Return the train budget's cost of a program: a weight for each op, Predict's and Learn's once an example."""
+    setup, predict, learn = (sum(OPS[one.op].cost for one in function) for function in algorithm.functions)
+    return setup + train_examples * (predict + learn)
+
+
+assert _KIND_NAMES[mutation.COPY] == "copy" and _KIND_NAMES[mutation.INITIAL] == "initial"

@@ -1,0 +1,123 @@
+"""What a search reports: counters, curve points, ancestry, finds and the result; and changes between programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.algorithm import Algorithm, Instruction
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Totals since the search began. train_steps: as the reference counts them, summed over tasks, probes included."""
+
+    individuals: int = 0
+    evaluations: int = 0
+    train_steps: int = 0
+    fec_hits: int = 0
+    cache_hits: int = 0
+    rejected: int = 0
+    experiments: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The population at one moment. deviation: population standard deviation of its scores."""
+
+    individuals: int
+    train_steps: int
+    seconds: float
+    experiment: int
+    best: float
+    mean: float
+    median: float
+    deviation: float
+    best_so_far: float
+
+
+@dataclass(frozen=True)
+class IndividualRecord:
+    """One individual of the ancestry. parent: its birth number, None for an initial individual.
+
+    change: {"program": …} for an initial individual, else {"edits": [[function, start, removed, [instruction, …]], …]}.
+    """
+
+    birth: int
+    parent: int | None
+    score: float
+    mutation: str
+    change: dict[str, Any]
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Find:
+    """An individual worth keeping: the best so far when it was born, or the best of the population."""
+
+    birth: int
+    score: float
+    algorithm: Algorithm
+    individuals: int
+    train_steps: int
+    seconds: float
+    experiment: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the search chose: by its score on the select tasks, then scored once on the final tasks."""
+
+    algorithm: Algorithm
+    birth: int
+    search_fitness: float
+    select_fitness: float | None
+    final_fitness: float | None
+    select_scores: tuple[float, ...]
+    final_scores: tuple[float, ...]
+    solved: bool
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """What is new since the last report; see the fields' own types. `individuals` has parents before children."""
+
+    counters: Counters
+    points: tuple[CurvePoint, ...] = ()
+    individuals: tuple[IndividualRecord, ...] = ()
+    finds: tuple[Find, ...] = ()
+    population_best: Find | None = None
+    finished: bool = False
+    finish_reason: str = ""
+    result: Result | None = None
+
+
+def change_between(parent: Algorithm | None, child: Algorithm) -> dict[str, Any]:
+    """Return what turns the parent's program into the child's: at most one replaced stretch in each function."""
+    if parent is None:
+        return {"program": child.to_json()}
+    edits = []
+    for position, (old, new) in enumerate(zip(parent.functions, child.functions)):
+        if old == new:
+            continue
+        start = 0
+        while start < min(len(old), len(new)) and old[start] == new[start]:
+            start += 1
+        end = 0
+        while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
+            end += 1
+        inserted = [one.to_json() for one in new[start : len(new) - end]]
+        edits.append([position, start, len(old) - end - start, inserted])
+    return {"edits": edits}
+
+
+def apply_change(parent: Algorithm | None, change: dict[str, Any]) -> Algorithm:
+    """Return the child's program from the parent's and a change of change_between. Raises ProgramError if damaged."""
+    if "program" in change:
+        return Algorithm.from_json(change["program"])
+    assert parent is not None, "only an initial individual has no parent"
+    functions = [list(function) for function in parent.functions]
+    for position, start, removed, inserted in change["edits"]:
+        functions[position][start : start + removed] = [Instruction.from_json(one) for one in inserted]
+    return Algorithm(*map(tuple, functions))

@@ -1,0 +1,311 @@
+"""A search: experiments of regularized evolution, selection on unseen tasks, the final score; resumable to the bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import replace
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from engine.algorithm import Algorithm
+from engine.checkpoint import CheckpointError, pack, unpack
+from engine.evaluator import Evaluator
+from engine.island import Island, next_point
+from engine.records import Counters, CurvePoint, Find, IndividualRecord, Result, SliceReport, apply_change
+from engine.spec import SearchSpec, TaskSpec
+from engine.task import Task, build_tasks
+
+__all__ = ["CheckpointError", "Search", "SliceReport", "apply_change"]
+
+_CHUNK_SECONDS = 0.1
+"""How long compiled code runs before the clock and `should_stop` are looked at."""
+
+
+class Search:
+    """Evolution of one island. Deterministic: the same specification and seed give the same individuals, scores,
+    curves and ancestry, however the search is cut into slices; only times differ (and, with max_seconds, where it ends).
+
+    Make one with `start` or `restore`.
+    """
+
+    def __init__(self, spec: SearchSpec, seed: int):
+        self.spec, self.seed = spec, seed
+        self.experiment = 0
+        self.seconds = 0.0
+        self.finished = False
+        self.finish_reason = ""
+        self.result: Result | None = None
+        self._selected: tuple[float, Find, tuple[float, ...]] | None = None
+        self._totals = Counters()
+        self._points: list[CurvePoint] = []
+        self._finds: list[Find] = []
+        self._records: list[IndividualRecord] = []
+        self._next_point = 1
+        self._speed = 1000.0
+        self._last_find_births = 0
+        self._best_find: Find | None = None
+        self._new_island()
+
+    @classmethod
+    def start(cls, spec: SearchSpec, seed: int) -> Search:
+        """Begin a search: build its tasks, compile or load the kernels. Raises SpecError or TaskError."""
+        return cls(spec.check(), seed)
+
+    # running -------------------------------------------------------------------------------------------------------
+
+    def run(self, *, seconds: float, should_stop: Callable[[], bool] | None = None) -> SliceReport:
+        """Search on for about `seconds`, or until the end, and report what is new. Releases the interpreter lock.
+
+        should_stop: asked every 0.1 s or so; when it returns True the slice ends there.
+        """
+        began = time.perf_counter()
+        while not self.finished:
+            chunk_began = time.perf_counter()
+            ended = self._advance()
+            if ended:
+                self._end_experiment(ended)
+            now = time.perf_counter()
+            self.seconds += now - chunk_began
+            if now - began >= seconds or (should_stop is not None and should_stop()):
+                break
+        return self._report()
+
+    def _advance(self) -> str:
+        """Breed until the next moment of interest; return why the experiment ends, or ""."""
+        stop, island = self.spec.stop, self.island
+        size = self.spec.population_size
+        until_point = self._next_point * size - island.births
+        count = max(1, min(until_point, int(self._speed * _CHUNK_SECONDS)))
+        if stop.max_individuals:
+            count = min(count, stop.max_individuals - island.births)
+        if stop.stagnation:
+            count = min(count, self._last_find_births + stop.stagnation - island.births)
+        before, began = island.births, time.perf_counter()
+        spent = island.breed(count)
+        elapsed = max(time.perf_counter() - began, 1e-6)
+        # Smoothed, and bounded so that one lucky chunk does not make the next one far too long.
+        self._speed = min(0.5 * self._speed + 0.5 * (island.births - before) / elapsed, 4.0 * self._speed)
+        self._collect()
+        if island.births >= self._next_point * size:
+            self._points.append(island.point(self.seconds + elapsed, self.experiment))
+            self._next_point = next_point(self._next_point)
+        if spent:
+            return "max_train_steps"
+        if stop.max_individuals and island.births >= stop.max_individuals:
+            return "max_individuals"
+        if stop.stagnation and island.births - self._last_find_births >= stop.stagnation:
+            return "stagnation"
+        if stop.max_seconds and self.seconds + elapsed >= stop.max_seconds:
+            return "max_seconds"
+        return ""
+
+    def _collect(self) -> None:
+        finds, records = self.island.collect_finds(self.seconds, self.experiment)
+        self._records += records
+        for find in finds:
+            self._last_find_births = find.individuals - self.island.first_birth
+            if self._best_find is None or find.score > self._best_find.score:
+                self._best_find = find
+                self._finds.append(find)
+
+    def _end_experiment(self, reason: str) -> None:
+        """Select among the experiment's candidates, then begin the next experiment or finish."""
+        self._select()
+        stop = self.spec.stop
+        solved = self._is_solved()
+        out_of_time = reason == "max_seconds"
+        last = stop.max_experiments is not None and self.experiment + 1 >= stop.max_experiments
+        # Without an unseen score to reach, one experiment is the search.
+        if solved or out_of_time or last or stop.max_experiments is None and stop.sufficient_fitness is None:
+            self._finish("solved" if solved else reason)
+            return
+        self._totals = self._counters()
+        births, steps = self.island.first_birth + self.island.births, self.island.train_steps
+        self._records += self.island.settle()
+        self.experiment += 1
+        self._next_point, self._last_find_births = 1, 0
+        self._new_island(births, steps)
+
+    def _candidates(self) -> list[Find]:
+        """Return what selection looks at: the population's best, and the best ever found where that is another program."""
+        slot = self.island.best_slot()
+        self._records += self.island.line_records(slot)
+        candidates = [self.island.find(slot, self.seconds, self.experiment)]
+        best = self._best_find
+        if best is not None and best.experiment == self.experiment and best.algorithm != candidates[0].algorithm:
+            candidates.append(best)
+        return candidates
+
+    def _select(self) -> None:
+        spec = self.spec.select_tasks
+        candidates = self._candidates()
+        evaluator = None if spec is None else self._evaluator(spec, "select")
+        for find in candidates:
+            scores = () if evaluator is None else tuple(map(float, evaluator.evaluate(find.algorithm).fitness))
+            fitness = find.score if evaluator is None else float(np.mean(scores))
+            if self._selected is None or fitness >= self._selected[0]:
+                self._selected = (fitness, find, scores)
+
+    def _is_solved(self) -> bool:
+        sufficient = self.spec.stop.sufficient_fitness
+        return sufficient is not None and self._selected is not None and self._selected[0] > sufficient
+
+    def _finish(self, reason: str) -> None:
+        assert self._selected is not None
+        fitness, find, scores = self._selected
+        final: tuple[float, ...] = ()
+        if self.spec.final_tasks is not None:
+            final = tuple(map(float, self._evaluator(self.spec.final_tasks, "final").evaluate(find.algorithm).fitness))
+        self.result = Result(
+            algorithm=find.algorithm,
+            birth=find.birth,
+            search_fitness=find.score,
+            select_fitness=fitness if self.spec.select_tasks else None,
+            final_fitness=float(np.mean(final)) if final else None,
+            select_scores=scores,
+            final_scores=final,
+            solved=self._is_solved(),
+        )
+        self._records += self.island.settle()
+        self.finished, self.finish_reason = True, reason
+
+    def conclude(self, reason: str = "stopped") -> SliceReport:
+        """End the search where it is: select, score on the final tasks, report. Does nothing to a finished one."""
+        if not self.finished and self.island.births:
+            began = time.perf_counter()
+            self._select()
+            self._finish(reason)
+            self.seconds += time.perf_counter() - began
+        return self._report()
+
+    # parts ---------------------------------------------------------------------------------------------------------
+
+    def _new_island(self, births: int = 0, train_steps: int = 0) -> None:
+        tasks = build_tasks(self.spec.search_tasks, seed=self.seed, role="search", experiment=self._task_experiment())
+        self._tasks_digest = _digest(tasks)
+        seed = _stable_seed(self.seed, "island", self.experiment)
+        self.island = Island(self.spec, tasks, seed=seed, births=births, train_steps=train_steps)
+
+    def _task_experiment(self) -> int:
+        return self.experiment if self.spec.fresh_tasks else 0
+
+    def _evaluator(self, spec: TaskSpec, role: str) -> Evaluator:
+        experiment = self._task_experiment() if role == "select" else 0
+        tasks = build_tasks(spec, seed=self.seed, role=role, experiment=experiment)
+        return Evaluator(
+            tasks,
+            self.spec.registers,
+            max_abs_error=self.spec.max_abs_error,
+            seed=_stable_seed(self.seed, role, experiment),
+            epochs=spec.epochs,
+        )
+
+    def _counters(self) -> Counters:
+        now, before = self.island.counters_now(), self._totals
+        return Counters(
+            individuals=before.individuals + now.individuals,
+            evaluations=before.evaluations + now.evaluations,
+            train_steps=now.train_steps,
+            fec_hits=before.fec_hits + now.fec_hits,
+            cache_hits=before.cache_hits + now.cache_hits,
+            rejected=before.rejected + now.rejected,
+            experiments=self.experiment + 1,
+            seconds=self.seconds,
+        )
+
+    def _report(self) -> SliceReport:
+        population_best = None
+        if self.island.births:
+            slot = self.island.best_slot()
+            self._records += self.island.line_records(slot)
+            population_best = self.island.find(slot, self.seconds, self.experiment)
+        self._records += self.island.settle()
+        report = SliceReport(
+            counters=self._counters(),
+            points=tuple(self._points),
+            individuals=tuple(self._records),
+            finds=tuple(self._finds),
+            population_best=population_best,
+            finished=self.finished,
+            finish_reason=self.finish_reason,
+            result=self.result,
+        )
+        self._points, self._finds, self._records = [], [], []
+        return report
+
+    # checkpoints ---------------------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> bytes:
+        """Return everything needed to continue bit for bit. Call it right after `run` (whose report is not in it)."""
+        values, arrays = self.island.state()
+        values |= {
+            "spec": self._spec_digest(),
+            "seed": self.seed,
+            "tasks": self._tasks_digest,
+            "experiment": self.experiment,
+            "seconds": self.seconds,
+            "next_point": self._next_point,
+            "last_find_births": self._last_find_births,
+            "totals": vars(self._totals),
+            "best_find": _find_to_json(self._best_find),
+            "selected": None
+            if self._selected is None
+            else [self._selected[0], _find_to_json(self._selected[1]), list(self._selected[2])],
+            "finished": self.finished,
+            "finish_reason": self.finish_reason,
+        }
+        return pack(values, arrays)
+
+    @classmethod
+    def restore(cls, spec: SearchSpec, seed: int, data: bytes) -> Search:
+        """Continue from a checkpoint. Raises CheckpointError if it is damaged or of another search, version or data set."""
+        values, arrays = unpack(data)
+        search = cls.__new__(cls)
+        search.__init__(spec, seed)  # type: ignore[misc]
+        if values["spec"] != search._spec_digest() or values["seed"] != seed:
+            raise CheckpointError("checkpoint: of another search (its specification or seed differs)")
+        if values["experiment"] != search.experiment:
+            search.experiment = values["experiment"]
+            search._new_island()
+        if values["tasks"] != search._tasks_digest:
+            raise CheckpointError("checkpoint: the data that its tasks were made of has changed")
+        search.island.load(values, arrays)
+        search.seconds = values["seconds"]
+        search._next_point, search._last_find_births = values["next_point"], values["last_find_births"]
+        search._totals = Counters(**values["totals"])
+        search._best_find = _find_from_json(values["best_find"])
+        if values["selected"] is not None:
+            fitness, find, scores = values["selected"]
+            search._selected = (fitness, _find_from_json(find), tuple(scores))
+        if values["finished"]:
+            search._finish(values["finish_reason"])
+        return search
+
+    def _spec_digest(self) -> str:
+        """Return a digest of the specification, less what may change while a search runs: names and limits."""
+        same = replace(self.spec, name="", title="", description="", stop=type(self.spec.stop)())
+        return hashlib.sha256(json.dumps(same.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def _digest(tasks: Sequence[Task]) -> str:
+    digest = hashlib.sha256()
+    for task in tasks:
+        for part in (task.train_features, task.train_labels, task.valid_features, task.valid_labels):
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def _stable_seed(seed: int, *parts: Any) -> int:
+    text = json.dumps([seed, *parts]).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+
+
+def _find_to_json(find: Find | None) -> dict[str, Any] | None:
+    return None if find is None else {**vars(find), "algorithm": find.algorithm.to_json()}
+
+
+def _find_from_json(data: dict[str, Any] | None) -> Any:
+    return None if data is None else Find(**{**data, "algorithm": Algorithm.from_json(data["algorithm"])})
