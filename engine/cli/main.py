@@ -1,0 +1,144 @@
+"""The parser of ``python -m engine``, and the dispatch to the commands."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from engine.algorithm import ProgramError, Registers
+from engine.cli.common import Refusal
+
+# Engine errors that are the user's to mend. Those of modules that import numpy are looked up by name when raised.
+_REFUSED = ("ProgramError", "SpecError", "TaskError", "DatasetError", "Refusal")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.replace('argument ', '', 1)}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit status: 0, 1 (some lines of the input were refused) or 2 (the input was)."""
+    args = _parser().parse_args(arguments)
+    command = importlib.import_module(f"engine.{args.module}")
+    try:
+        return command.main(args) or 0
+    except ValueError as error:
+        if type(error).__name__ not in _REFUSED:
+            raise
+        return _refuse(args, error)
+    except Refusal as error:
+        return _refuse(args, error)
+    except BrokenPipeError:  # the reader has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _refuse(args: argparse.Namespace, error: Exception) -> int:
+    message = " ".join(str(error).split())
+    print(f"python -m engine {args.command}: {message}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m engine", description="Evolve and run machine-learning algorithms.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name: str, module: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        command.set_defaults(module=module)
+        return command
+
+    evaluate = add("evaluate", "cli.evaluate", "score programs: JSON lines in, JSON lines out")
+    where = evaluate.add_mutually_exclusive_group(required=True)
+    where.add_argument("--tasks", metavar="FILE", help="tasks as JSON; each program names its own by index")
+    where.add_argument("--preset", metavar="NAME", help="the tasks and registers of a preset")
+    evaluate.add_argument(
+        "--registers", type=_registers, metavar="S,V,M", help="scalars, vectors, matrices of the memory"
+    )
+    evaluate.add_argument("--memory", action="store_true", help="also print the registers after the run")
+    evaluate.add_argument(
+        "--baseline", action="append", metavar="NAME", help="score known algorithms, not standard input"
+    )
+    evaluate.add_argument(
+        "--role", choices=("search", "select", "final"), default="search", help="which of the preset's tasks"
+    )
+    evaluate.add_argument(
+        "--epochs", type=_whole(1, 1000), metavar="N", help="passes over the training examples"
+    )
+    evaluate.add_argument(
+        "--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of tasks and random ops"
+    )
+
+    search = add("search", "cli.search", "search for an algorithm")
+    what = search.add_mutually_exclusive_group(required=True)
+    what.add_argument("--preset", metavar="NAME", help="one of `python -m engine presets`")
+    what.add_argument("--spec", metavar="FILE", help="a specification, JSON or TOML")
+    search.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N")
+    search.add_argument("--max-seconds", type=_seconds, metavar="T", help="end after so much engine time")
+    search.add_argument(
+        "--workers",
+        type=_whole(1, 256),
+        default=1,
+        metavar="K",
+        help="search with K independent seeds at once",
+    )
+    search.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+    for name, text in (("presets", "list the ready specifications"), ("ops", "list the instruction set")):
+        add(name, "cli.show", text).add_argument("--json", action="store_true")
+
+    explain = add("explain", "cli.programs", "say what each line of a program does in the learner")
+    explain.add_argument("file", metavar="FILE", help='a program as JSON, or "-" for standard input')
+    explain.add_argument("--json", action="store_true")
+
+    export = add("export", "cli.programs", "write a program as code")
+    export.add_argument("file", metavar="FILE", help='a program as JSON, or "-" for standard input')
+    export.add_argument("--to", required=True, choices=("python", "sklearn", "json", "latex"))
+    export.add_argument("--name", default="", help="name of the exported algorithm")
+    export.add_argument(
+        "--type", choices=("classification", "regression"), default="classification", help="what it learns"
+    )
+
+    add("bench", "bench", "measure the engine").add_argument("--json", action="store_true")
+    return parser
+
+
+def _registers(text: str) -> Registers:
+    try:
+        return Registers.parse(text)
+    except ProgramError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("registers: ")) from None
+
+
+def _whole(low: int, high: int):
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f'"{text}" is not allowed, whole numbers from {low:,} to {high:,} are'
+            )
+        return value
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1e9:
+        raise argparse.ArgumentTypeError(f'"{text}" is not allowed, numbers above 0 up to 1e9 are')
+    return value

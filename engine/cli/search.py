@@ -1,0 +1,224 @@
+"""``search``: evolve an algorithm, with progress on standard error; Ctrl-C ends it with what it has."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TextIO
+
+from engine.cli.common import Refusal, dump_json, parse_json, read_text
+from engine.presets import preset
+from engine.spec import SearchSpec
+
+_SLICE_SECONDS = 1.0
+_LINE_SECONDS = 10.0
+_WORKER_SEED_STEP = 1_000_003
+
+
+def main(args: argparse.Namespace) -> int:
+    """Search, then print the result. Raises Refusal, SpecError, TaskError or ProgramError before anything is written."""
+    spec = _spec(args)
+    seeds = [args.seed + worker * _WORKER_SEED_STEP for worker in range(args.workers)]
+    progress = Progress(sys.stderr)
+    with _interruptible() as stop:
+        progress.say("compiling, or loading what an earlier run compiled …")
+        began = time.perf_counter()
+        _warm_up(spec, args.seed)
+        compile_seconds = time.perf_counter() - began
+        progress.say(f"ready after {compile_seconds:.1f} s; searching with seed {args.seed}")
+        outcomes = _run_all(spec, seeds, stop, progress)
+    progress.end()
+    if not outcomes:
+        print("python -m engine search: interrupted before there was anything to keep", file=sys.stderr)
+        return 130
+    summary = _summary(outcomes, compile_seconds)
+    print(dump_json(summary) if args.json else _text(summary))
+    return 0
+
+
+def _spec(args: argparse.Namespace) -> SearchSpec:
+    if args.preset is not None:
+        spec = preset(args.preset)
+    else:
+        text = read_text(args.spec, "--spec")
+        if args.spec.endswith(".toml"):
+            try:
+                data: Any = tomllib.loads(text)
+            except tomllib.TOMLDecodeError as error:
+                raise Refusal(f"--spec: not valid TOML: {error}") from None
+        else:
+            data = parse_json(text, "--spec")
+        spec = SearchSpec.from_json(data)
+    if args.max_seconds is not None:
+        spec = spec.with_changes(stop=replace(spec.stop, max_seconds=args.max_seconds))
+    return spec
+
+
+def _warm_up(spec: SearchSpec, seed: int) -> None:
+    """Go through all that a search does with one that is thrown away, so that nothing is left to compile."""
+    from engine.search import Search
+
+    search = Search.start(spec, seed)
+    search.run(seconds=0.0)
+    search.conclude()
+    search.checkpoint()
+
+
+def _run_all(
+    spec: SearchSpec, seeds: list[int], stop: threading.Event, progress: Progress
+) -> list[tuple[int, Any]]:
+    """Run one search a seed, each in its own thread (compiled code releases the interpreter lock).
+
+    When one is solved, the others end too. Returns (seed, last report) of those that have a result.
+    """
+    from engine.search import Search
+
+    def run(position: int) -> Any:
+        search = Search.start(spec, seeds[position])
+        report = None
+        while not search.finished and not stop.is_set():
+            report = search.run(seconds=_SLICE_SECONDS, should_stop=stop.is_set)
+            progress.update(position, report)
+        if not search.finished:
+            report = search.conclude("interrupted")
+        if report is not None and report.result is not None and report.result.solved:
+            stop.set()
+        return report
+
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        futures = [pool.submit(run, position) for position in range(len(seeds))]
+        while not all(future.done() for future in futures):
+            time.sleep(0.02)  # short sleeps let a signal reach Python
+            if any(future.done() and future.exception() for future in futures):
+                stop.set()
+        reports = [future.result() for future in futures]
+    return [
+        (seed, one)
+        for seed, one in zip(seeds, reports, strict=True)
+        if one is not None and one.result is not None
+    ]
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C (or a request to end) into an event; a second one interrupts as usual."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _frame: Any) -> None:
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _summary(outcomes: list[tuple[int, Any]], compile_seconds: float) -> dict[str, Any]:
+    """Return the object that --json prints: the best result, and the totals of all workers."""
+
+    def merit(outcome: tuple[int, Any]) -> tuple[float, float]:
+        result = outcome[1].result
+        return (
+            result.search_fitness if result.select_fitness is None else result.select_fitness,
+            result.search_fitness,
+        )
+
+    seed, report = max(outcomes, key=merit)
+    result, counters = report.result, [one.counters for _, one in outcomes]
+    return {
+        "solved": result.solved,
+        "experiments": sum(one.experiments for one in counters),
+        "individuals": sum(one.individuals for one in counters),
+        "train_steps": sum(one.train_steps for one in counters),
+        "seconds": max(one.seconds for one in counters),
+        "compile_seconds": compile_seconds,
+        "search_fitness": result.search_fitness,
+        "select_fitness": result.select_fitness,
+        "final_fitness": result.final_fitness,
+        "seed": seed,
+        "finish_reason": report.finish_reason,
+        "program": result.algorithm.to_json(),
+        "pseudocode": result.algorithm.pseudocode(),
+    }
+
+
+def _text(summary: dict[str, Any]) -> str:
+    scores = [
+        f"{name} {summary[key]:.6f}"
+        for name, key in (
+            ("search", "search_fitness"),
+            ("select", "select_fitness"),
+            ("final", "final_fitness"),
+        )
+        if summary[key] is not None
+    ]
+    return (
+        f"{'Solved' if summary['solved'] else 'Ended'} ({summary['finish_reason']}) after {summary['seconds']:.1f} s: "
+        f"{summary['individuals']:,} programs in {summary['experiments']} experiment(s), seed {summary['seed']}\n"
+        f"Fitness: {', '.join(scores)}\n\n{summary['pseudocode']}"
+    )
+
+
+class Progress:
+    """Status on a stream: one line that rewrites itself on a terminal, a line every ten seconds elsewhere."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+        self.rewrites = stream.isatty()
+        self._reports: dict[int, Any] = {}
+        self._last = time.monotonic()
+        self._open = False
+        self._lock = threading.Lock()
+
+    def say(self, text: str) -> None:
+        """Print a line of its own."""
+        self.end()
+        print(text, file=self.stream, flush=True)
+
+    def update(self, position: int, report: Any) -> None:
+        """Take a worker's report, and show the state of all if it is time to."""
+        with self._lock:
+            self._reports[position] = report
+            now = time.monotonic()
+            if now - self._last < (_SLICE_SECONDS * 0.9 if self.rewrites else _LINE_SECONDS):
+                return
+            self._last = now
+            text = self._line()
+            if self.rewrites:
+                self.stream.write(f"\r\x1b[K{text[:200]}")
+                self.stream.flush()
+                self._open = True
+            else:
+                print(text, file=self.stream, flush=True)
+
+    def end(self) -> None:
+        """Close the line that rewrites itself."""
+        if self._open:
+            print(file=self.stream, flush=True)
+            self._open = False
+
+    def _line(self) -> str:
+        counters = [report.counters for report in self._reports.values()]
+        individuals = sum(one.individuals for one in counters)
+        seconds = max(one.seconds for one in counters)
+        rate = sum(one.individuals / one.seconds for one in counters if one.seconds > 0)
+        bests = [report.population_best.score for report in self._reports.values() if report.population_best]
+        best = f", best of the population {max(bests):.4f}" if bests else ""
+        experiments = sum(one.experiments for one in counters)
+        return f"{seconds:7.1f} s  experiment {experiments}: {individuals:,} programs, {rate:,.0f} a second{best}"
