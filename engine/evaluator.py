@@ -82,6 +82,9 @@ class Evaluator:
             fitness=_aligned((groups, lanes), np.float64),
             errors=_aligned((groups, max(sum(probe), 1), lanes), np.float64),
             random=_aligned((4, lanes), np.uint64),
+            keys=np.zeros(4, np.uint64),
+            lane_steps=np.zeros(lanes, np.int64),
+            lane_fitness=np.zeros(lanes),
             seeds=np.zeros((groups, lanes), np.uint64),
             full=np.array([train_count, valid_count, self.epochs], np.int64),
         )

@@ -331,6 +331,7 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
         error_bits=evaluator.error_bits,
         error_addresses=evaluator.error_addresses,
         scores=np.zeros(len(evaluator.tasks)),
+        scratch=np.zeros(len(evaluator.tasks)),
         probe=np.array([fec.train_examples, fec.valid_examples] if fec else [0, 0], np.int64),
         budget=np.array([largest, float(train_examples)]),
         median=np.array([spec.fitness_combination == "median"]),

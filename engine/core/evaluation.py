@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types, uint64
+from numba import types, uint64
 from numba.extending import intrinsic
 
 from engine.core import context as at
+from engine.core.jit import compiled
 from engine.core.lanes import I64, POINTER
 from engine.core.random_stream import mix
 
@@ -26,6 +27,9 @@ class Group(NamedTuple):
     fitness: np.ndarray  # (G, L) float64
     errors: np.ndarray  # (G, train + valid examples of the probe, L) float64
     random: np.ndarray  # (4, L) uint64
+    keys: np.ndarray  # (4,) uint64: scratch
+    lane_steps: np.ndarray  # (L,) int64: scratch
+    lane_fitness: np.ndarray  # (L,) float64: scratch
     seeds: np.ndarray  # (G, L) uint64: of each task's random stream
     full: np.ndarray  # (3,) int64: train examples, valid examples, epochs of a full evaluation
 
@@ -47,7 +51,7 @@ def call_kernel(typing_context, kernel, context_address):
     return types.void(types.int64, types.int64), generate
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _seed_lanes(random, seeds, purpose):
     """Seed each lane's stream, as pure functions of the task's seed and the purpose."""
     for lane in range(seeds.shape[0]):
@@ -57,7 +61,7 @@ def _seed_lanes(random, seeds, purpose):
             random[word, lane] = mix(counter)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _run_group(group, g):
     """Run the kernel for group g, and lane by lane where lanes differ in a way that one run cannot follow."""
     ctx = group.contexts[g]
@@ -67,7 +71,7 @@ def _run_group(group, g):
     # Some lanes failed a validation that others passed, with epochs to follow: the failed ones should have stopped
     # there and then, since validation writes to live memory. Alone, each lane does.
     lanes = group.active.shape[1]
-    steps, fitness = np.zeros(lanes, np.int64), np.zeros(lanes)
+    steps, fitness = group.lane_steps, group.lane_fitness
     for lane in range(group.tasks[g]):
         for other in range(lanes):
             group.active[g, other] = -1 if other == lane else 0
@@ -78,7 +82,7 @@ def _run_group(group, g):
         group.steps[g, lane], group.fitness[g, lane] = steps[lane], fitness[lane]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def evaluate(group, is_random, scores):
     """Evaluate the decoded program on every task into scores (D,); return the training steps, summed over tasks."""
     steps = 0
@@ -97,7 +101,7 @@ def evaluate(group, is_random, scores):
     return steps
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def probe(group, is_random, train_examples, valid_examples, error_bits, error_addresses):
     """Run the first few examples and return (key of the errors, training steps).
 
@@ -105,7 +109,7 @@ def probe(group, is_random, train_examples, valid_examples, error_bits, error_ad
     Programs with the same absolute errors on the same examples, on every task, share a key; a lane's errors end with its failure.
     """
     steps = 0
-    keys = np.empty(4, np.uint64)
+    keys = group.keys
     for k in range(4):
         keys[k] = mix(uint64(k + 1))
     for g in range(group.contexts.shape[0]):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from engine.core.evaluation import evaluate, probe
 from engine.core.fec import fec_get, fec_put
+from engine.core.jit import compiled
 from engine.core.mutation import COPY, INITIAL, mutate, randomize_function
 from engine.core.population import copy_program, release, take_slot
 from engine.core.programs import compact_hash, cost, decode, find_live, make_compact
@@ -35,16 +35,16 @@ class Scoring(NamedTuple):
     error_bits: np.ndarray  # group.errors as uint64
     error_addresses: np.ndarray  # (G,) int64
     scores: np.ndarray  # (D,) float64: of the last evaluation
+    scratch: np.ndarray  # (D,) float64
     probe: np.ndarray  # (2,) int64: train and valid examples of the probe; 0 train examples: no equivalence cache
     budget: np.ndarray  # (2,) float64: largest cost allowed (inf: any), train examples
     median: np.ndarray  # (1,) bool: combine tasks by median instead of mean
 
 
-@njit(nogil=True, cache=True)
-def _upper_median(scores):
-    ordered = scores.copy()
-    for k in range(1, ordered.shape[0]):
-        value, place = ordered[k], k
+@compiled()
+def _upper_median(scores, ordered):
+    for k in range(ordered.shape[0]):
+        value, place = scores[k], k
         while place > 0 and ordered[place - 1] > value:
             ordered[place] = ordered[place - 1]
             place -= 1
@@ -52,18 +52,18 @@ def _upper_median(scores):
     return ordered[ordered.shape[0] // 2]
 
 
-@njit(nogil=True, cache=True)
-def combine(scores, median):
-    """Return the mean, or the (upper) median, of the tasks' scores."""
+@compiled()
+def combine(scores, median, scratch):
+    """Return the mean, or the (upper) median, of the tasks' scores (D,); scratch: (D,)."""
     if median:
-        return _upper_median(scores)
+        return _upper_median(scores, scratch)
     total = 0.0
     for task in range(scores.shape[0]):
         total += scores[task]
     return total / scores.shape[0]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _prepare(scoring, is_random):
     """Decode the compact program for all groups."""
     for g in range(scoring.group.contexts.shape[0]):
@@ -80,7 +80,7 @@ def _prepare(scoring, is_random):
         )
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def score(scoring, space, fec, memo, code, constants, lengths, counters):
     """Return the fitness of a program, from the caches where they know it."""
     if cost(code, lengths, space.starts, scoring.budget[1]) > scoring.budget[0]:
@@ -113,7 +113,7 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
         if known:
             _prepare(scoring, is_random)
         memo.steps[place] = evaluate(scoring.group, is_random, scoring.scores)
-        memo.scores[place] = combine(scoring.scores, scoring.median[0])
+        memo.scores[place] = combine(scoring.scores, scoring.median[0], scoring.scratch)
         counters[EVALUATIONS] += 1
     counters[TRAIN_STEPS] += memo.steps[place]
     if use_fec:
@@ -121,7 +121,7 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
     return memo.scores[place]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _born(pool, slot, population, finds, counters, best):
     """Give a scored individual its birth number and its place; note it if it is the best so far."""
     birth = counters[BIRTHS]
@@ -142,7 +142,7 @@ def _born(pool, slot, population, finds, counters, best):
         release(pool, dead)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _tournament(state, scores, population, size):
     """Return the slot of the best of `size` draws with replacement; the first of equals."""
     parent = population[below(state, population.shape[0])]
@@ -153,7 +153,7 @@ def _tournament(state, scores, population, size):
     return parent
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def evolve(count, state, pool, population, breeding, space, scoring, fec, memo, finds, counters, best, step_limit):
     """Bear up to `count` individuals and return why it stopped: DONE or what the caller has to see to.
 

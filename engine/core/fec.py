@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
+from engine.core.jit import compiled
 from engine.core.random_stream import mix
 
 
@@ -41,19 +42,19 @@ def new_fec(size: int, forget_every: int) -> Fec:
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _bucket(fec, key):
     return np.int64(mix(key) & uint64(fec.buckets.shape[0] - 1))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _unlink(fec, entry):
     newer, older = fec.newer[entry], fec.older[entry]
     fec.older[newer] = older
     fec.newer[older] = newer
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _make_newest(fec, entry):
     sentinel = fec.keys.shape[0]
     newest = fec.older[sentinel]
@@ -62,7 +63,7 @@ def _make_newest(fec, entry):
     fec.older[sentinel] = entry
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _drop(fec, entry):
     bucket = _bucket(fec, fec.keys[entry])
     if fec.buckets[bucket] == entry:
@@ -77,7 +78,7 @@ def _drop(fec, entry):
     fec.state[0] += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def fec_get(fec, key):
     """Return the score kept under a key and count the hit; -1.0 if there is none."""
     entry = fec.buckets[_bucket(fec, key)]
@@ -95,7 +96,7 @@ def fec_get(fec, key):
     return score
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def fec_put(fec, key, score):
     """Keep a score under a key that is not there, making room if need be."""
     if fec.state[0] == 0:
@@ -126,7 +127,7 @@ def fec_restore(fec: Fec, entries: np.ndarray) -> None:
     _refill(fec, np.ascontiguousarray(entries[:, 0]), entries[:, 1].copy().view(np.float64), entries[:, 2].copy().view(np.int64))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _refill(fec, keys, scores, counts):
     for row in range(keys.shape[0]):
         fec_put(fec, keys[row], scores[row])

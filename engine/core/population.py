@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from engine.core.jit import compiled
 
 
 class Pool(NamedTuple):
@@ -54,7 +55,7 @@ def grown(pool: Pool, size: int) -> Pool:
     return larger
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def take_slot(pool):
     """Return a free slot, held once. There must be one."""
     pool.free_count[0] -= 1
@@ -64,7 +65,7 @@ def take_slot(pool):
     return slot
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def copy_program(pool, source, target):
     """Copy the program of one slot to another."""
     # Loops: assignments of slices compile to far more code.
@@ -77,7 +78,7 @@ def copy_program(pool, source, target):
         pool.lengths[target, function] = pool.lengths[source, function]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def release(pool, slot):
     """Let go of an individual once; frees it, and then its ancestors, as far as nothing else holds them."""
     while slot >= 0:
@@ -89,7 +90,7 @@ def release(pool, slot):
         slot = pool.parents[slot]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def unstored_line(pool, slot, slots):
     """Write into `slots` the individual and its ancestors back to the last one stored, mark them stored; return how many."""
     count = 0
@@ -101,7 +102,7 @@ def unstored_line(pool, slot, slots):
     return count
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def settled_line(pool, population, slots):
     """Write into `slots` the trunk: ancestors that all living individuals share and that are held by one child only.
 

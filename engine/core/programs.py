@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
 from engine.core import context as at
+from engine.core.jit import compiled
 from engine.core.random_stream import mix
 from engine.core.tables import (
     CONSTANT_COUNT,
@@ -47,7 +48,7 @@ def new_compact(size: int, registers: tuple[int, int, int]) -> Compact:
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _backward(code, start, length, first, needed, live):
     """Walk a function backwards: `needed` goes from the registers needed after it to those needed before it."""
     for row in range(start + length - 1, start - 1, -1):
@@ -67,7 +68,7 @@ def _backward(code, start, length, first, needed, live):
             needed[first[IN2_TYPE[op]] + code[row, 2]] = 1
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def find_live(code, lengths, starts, first, compact):
     """Mark in compact.live the instructions that can reach the prediction at the end of some Predict.
 
@@ -106,7 +107,7 @@ def find_live(code, lengths, starts, first, compact):
     _backward(code, starts[0], lengths[0], first, needed, live)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def keep_all(lengths, starts, compact):
     """Mark every instruction as live."""
     for function in range(3):
@@ -114,7 +115,7 @@ def keep_all(lengths, starts, compact):
             compact.live[row] = 1
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _name(kind, address, first, names, registers):
     place = first[kind] + address
     if names[place] < 0:
@@ -123,7 +124,7 @@ def _name(kind, address, first, names, registers):
     return names[place]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def make_compact(code, constants, lengths, starts, first, rename, compact):
     """Copy the live instructions into compact.code, renaming registers by first use if `rename`.
 
@@ -173,7 +174,7 @@ def make_compact(code, constants, lengths, starts, first, rename, compact):
     return is_random
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def compact_hash(compact, bits):
     """Return a 64-bit hash of a compact program; bits: compact.constants seen as uint64."""
     value = uint64(0x243F6A8885A308D3)
@@ -190,7 +191,7 @@ def compact_hash(compact, bits):
     return value
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def cost(code, lengths, starts, train_examples):
     """Return the cost model's value of a whole program, dead instructions included (semantics section 8)."""
     setup = per_example = 0.0
@@ -217,7 +218,7 @@ def new_decoded(size: int) -> Decoded:
     return Decoded(np.zeros((size, at.INSTRUCTION_WORDS), np.int64), np.zeros(2 * size, np.int64), np.zeros(2 * size, np.int64))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def decode(compact, bits, features, lanes, decoded, words, bank, zeros, ctx):
     """Fill `decoded` and the program's part of a context from a compact program.
 

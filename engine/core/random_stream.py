@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
+
+from engine.core.jit import compiled
 
 _GOLDEN = uint64(0x9E3779B97F4A7C15)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def mix(value):
     """Return a thoroughly mixed uint64 (splitmix64's finaliser)."""
     z = uint64(value)
@@ -19,7 +21,7 @@ def mix(value):
     return z ^ (z >> uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def seed_state(state, seed):
     """Fill a state of uint64 words from a seed."""
     counter = uint64(seed)
@@ -28,12 +30,12 @@ def seed_state(state, seed):
         state[word] = mix(counter)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _rotate(value, count):
     return (value << uint64(count)) | (value >> uint64(64 - count))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def next_word(state):
     """Return the next uint64 of the stream."""
     result = _rotate(state[0] + state[3], 23) + state[0]
@@ -47,19 +49,19 @@ def next_word(state):
     return result
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def below(state, count):
     """Return an integer uniform over [0, count), count < 2**31."""
     return np.int64(((next_word(state) >> uint64(32)) * uint64(count)) >> uint64(32))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def unit(state):
     """Return a float64 uniform over [0, 1), a multiple of 2**-53."""
     return np.float64(next_word(state) >> uint64(11)) * 2.0**-53
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def normal(state):
     """Return a standard normal float64 (Box-Muller, one of the pair)."""
     radius = math.sqrt(-2.0 * math.log(1.0 - unit(state)))
