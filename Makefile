@@ -1,5 +1,7 @@
 # Everything starts here: `make run` starts Ab Ovo, `make test` checks it. Both prepare .venv/ first.
 .DEFAULT_GOAL := help
+# Without its bytecode cache every start of Python would take twice as long.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest

@@ -1,6 +1,6 @@
 """Django's settings. Everything that differs between installations comes from the environment: docs/settings.md."""
 
-import os
+import warnings
 
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
@@ -187,7 +187,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "terse": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}
+        "terse": {"()": "webapp.lib.log_format.TerseFormatter"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "terse"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
@@ -200,8 +200,7 @@ LOGGING = {
         "kombu": {"level": "WARNING"},
     },
 }
-if not DEBUG and os.environ.get("PYTHONWARNINGS") is None:
-    import warnings
-
-    # Inside a container, and with the embedded set-up as root, this is what was asked for.
-    warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
+# Inside a container, and with the embedded set-up as root, this is what was asked for.
+warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
+# Kept as it is on purpose: a slice whose connection broke ends by itself, and its lease decides what counts.
+warnings.filterwarnings("ignore", message=r"\s*In Celery 5\.1 we introduced an optional breaking change")

@@ -96,8 +96,8 @@ def ensure_packages(lock_name):
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
     )
-    seen, tail = 0, []
-    for line in process.stdout:
+    seen, tail = 0, [""]
+    for line in process.stdout or ():
         tail = tail[-20:] + [line]
         package = re.match(r"(?:Collecting|Requirement already satisfied:|Processing) (\S+)", line)
         if package:

@@ -115,6 +115,7 @@ class Launcher:
             "ABOVO_NUMBA_CACHE": os.environ.get("ABOVO_NUMBA_CACHE") or str(environment.home / "numba"),
             "PYTHONUNBUFFERED": "1",
         }
+        self.variables.pop("PYTHONDONTWRITEBYTECODE", None)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             # One process a core already; threads beneath would only jostle.
             self.variables.setdefault(name, "1")
@@ -149,13 +150,14 @@ class Launcher:
             say(f"making a database in {self.environment.postgres_dir}")
         server.prepare()
         options = server.credentials()
-        self.database = Child("database", server.command(), options, stop_signal=signal.SIGINT)
-        self.supervisor.start(self.database)
+        database = Child("database", server.command(), options, stop_signal=signal.SIGINT)
+        self.supervisor.start(database)
+        self.database = database
 
         def is_alive():
             self.supervisor.pump(0)
             self.check_stop()
-            return self.database.is_alive()
+            return database.is_alive()
 
         server.wait_until_ready(is_alive)
         self.variables["DATABASE_URL"] = server.url

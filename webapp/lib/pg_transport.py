@@ -16,6 +16,7 @@ from kombu.utils.json import dumps, loads
 
 SCHEME = "abovo-postgres"
 URL = f"{SCHEME}://"
+LONGEST_WAIT = 0.4  # seconds
 
 _CREATE = """
     CREATE TABLE IF NOT EXISTS abovo_message (
@@ -53,9 +54,8 @@ class Channel(virtual.Channel):
 
     def _size(self, queue):
         with self.connection.cursor() as cursor:
-            return cursor.execute("SELECT count(*) FROM abovo_message WHERE queue = %s", [queue]).fetchone()[
-                0
-            ]
+            cursor.execute("SELECT count(*) FROM abovo_message WHERE queue = %s", [queue])
+            return cursor.fetchone()[0]
 
     def _purge(self, queue):
         with self.connection.cursor() as cursor:
@@ -67,10 +67,10 @@ class Transport(virtual.Transport):
 
     Channel = Channel
     can_parse_url = True
-    default_port = 0
+    default_port = 0  # type: ignore[assignment]
     driver_type = "sql"
     driver_name = "psycopg"
-    connection_errors = (
+    connection_errors = (  # type: ignore[assignment]
         *virtual.Transport.connection_errors,
         psycopg.OperationalError,
         psycopg.InterfaceError,
@@ -78,7 +78,7 @@ class Transport(virtual.Transport):
 
     def __init__(self, client, **kwargs):
         super().__init__(client, **kwargs)
-        self._database = None
+        self._database: psycopg.Connection | None = None
         self._owner = 0
         self._lock = threading.RLock()
 
@@ -87,8 +87,9 @@ class Transport(virtual.Transport):
 
     def establish_connection(self):
         with self.cursor() as cursor:
-            if cursor.execute("SELECT to_regclass('abovo_message')").fetchone()[0] is None:
-                with self._database.transaction():
+            (found,) = cursor.execute("SELECT to_regclass('abovo_message')").fetchone()
+            if found is None:
+                with cursor.connection.transaction():
                     # Several processes start together, and IF NOT EXISTS alone may still collide.
                     cursor.execute("SELECT pg_advisory_xact_lock(hashtext('abovo_message'))")
                     cursor.execute(_CREATE)
@@ -102,18 +103,27 @@ class Transport(virtual.Transport):
                 self._database.close()
             self._database = None
 
+    def drain_events(self, connection, timeout=None):
+        # A worker looks whether it should stop only between these waits.
+        return super().drain_events(connection, timeout=min(timeout or LONGEST_WAIT, LONGEST_WAIT))
+
     @contextmanager
     def cursor(self):
         """A cursor on the one database connection of this transport, opened at first use."""
         with self._lock:
             # A forked child must leave its parent's connection alone, closing included.
             if self._database is None or self._database.closed or self._owner != os.getpid():
-                conninfo = self.client.transport_options["conninfo"]
-                self._database = psycopg.connect(
-                    conninfo, autocommit=True, connect_timeout=5, application_name="abovo broker"
-                )
+                self._database = self._connect()
                 self._owner = os.getpid()
-                # Losing the last messages in a crash costs nothing: the database's own rows say what is to be done.
-                self._database.execute("SET synchronous_commit = off")
             with self._database.cursor() as cursor:
                 yield cursor
+
+    def _connect(self) -> psycopg.Connection:
+        assert self.client is not None
+        conninfo = self.client.transport_options["conninfo"]
+        connection = psycopg.connect(
+            conninfo, autocommit=True, connect_timeout=5, application_name="abovo broker"
+        )
+        # Losing the last messages in a crash costs nothing: the database's own rows say what is to be done.
+        connection.execute("SET synchronous_commit = off")
+        return connection

@@ -79,6 +79,11 @@ class Supervisor:
             else:
                 self._read(key.data)
 
+    def pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self.stop_requests:
+            self.pump(min(0.2, deadline - time.monotonic()))
+
     def restart_fallen(self) -> bool:
         """Start again what ended by itself. Returns False when a child falls too often: time to stop."""
         for child in self.children:
@@ -94,6 +99,11 @@ class Supervisor:
                 child.process = None
                 return False
             self.say(f"{child.name} {ending}: starting it again")
+            # At once the first time; whatever brought it down may need a moment.
+            self.pause(2.0 * (len(child.restarts) - 1))
+            if self.stop_requests:
+                child.process = None
+                return True
             self.start(child)
         return True
 

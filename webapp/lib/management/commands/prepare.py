@@ -23,7 +23,7 @@ ADMINISTRATOR = "admin"
 
 class Command(BaseCommand):
     help = "Migrate the database, collect static files, create the administrator, launch the first search."
-    requires_system_checks = []
+    requires_system_checks: list = []
 
     def add_arguments(self, parser):
         parser.add_argument(
