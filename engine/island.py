@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from engine.core.mutation import Space
 from engine.core.random_stream import mix, seed_state
 from engine.evaluator import Encoded, Evaluator, attach
 from engine.ops import OPS, Op
-from engine.records import Counters, CurvePoint, Find, IndividualRecord, change_between
+from engine.records import Counters, CurvePoint, Find, IndividualRecord
 from engine.spec import MUTATIONS, SearchSpec
 from engine.task import Task
 
@@ -23,6 +23,7 @@ POINTS_PER_OCTAVE = 128
 
 _KIND_NAMES = (*MUTATIONS, "copy", "initial")
 _MAX_FINDS = 256
+_TRUNK = ("trunk_code", "trunk_constants", "trunk_lengths")
 
 
 def next_point(generation: int) -> int:
@@ -67,10 +68,24 @@ class Island:
         self.first_birth = births
         self.first_steps = train_steps
         self.best = np.array([-1.0])
-        self.trunk: tuple[int, Algorithm] | None = None
-        """The last settled individual: (birth, program). Its children are the roots of the pool."""
+        self.trunk: tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
+        """The last settled individual: birth, and program as arrays. Its children are the roots of the pool."""
         self._breeding = np.array([spec.tournament_size, 0, spec.initial == "random"], np.int64)
         self._place_initial()
+
+    def compile(self) -> None:
+        """Compile, or load from the cache on disk, all that breeding will run. Takes seconds the first time."""
+        evolution.evolve(
+            0, self.random, self.pool, self.population, self._breeding, self.space, self.scoring, self.fec, self.memo,
+            self.finds, self.counters, self.best, 0,
+        )  # fmt: skip
+        nobody = np.zeros(0, np.int64)
+        population.unstored_line(self.pool, -1, nobody)
+        population.settled_line(self.pool, self.population, np.zeros(1, np.int64))
+        fec_restore(new_fec(1, 0), np.zeros((0, 3), np.uint64))
+        population.release(self.pool, -1)
+        one = self.pool.code[0], self.pool.constants[0], self.pool.lengths[0]
+        population.difference(*one, *one, self.space.starts, np.zeros((3, 3), np.int64))
 
     # breeding ------------------------------------------------------------------------------------------------------
 
@@ -193,31 +208,48 @@ class Island:
                 records.append(self._record(slot))
         if count:
             last = int(slots[count - 1])
-            self.trunk = (int(self.pool.births[last]), self.algorithm(last))
+            program = self.pool.code[last].copy(), self.pool.constants[last].copy(), self.pool.lengths[last].copy()
+            self.trunk = (int(self.pool.births[last]), program)
             for slot, child in zip(slots[:count], slots[1 : count + 1]):
                 self.pool.parents[child] = -1
                 population.release(self.pool, slot)
         return records
 
     def _record(self, slot: int) -> IndividualRecord:
-        parent_birth = int(self.pool.parent_births[slot])
-        parent: Algorithm | None = None
-        if parent_birth >= 0:
-            parent_slot = int(self.pool.parents[slot])
-            if parent_slot >= 0:
-                parent = self.algorithm(parent_slot)
+        pool = self.pool
+        parent_birth = int(pool.parent_births[slot])
+        change: dict[str, Any]
+        if parent_birth < 0:
+            change = {"program": self.algorithm(slot).to_json()}
+        else:
+            parent = int(pool.parents[slot])
+            if parent >= 0:
+                before = pool.code[parent], pool.constants[parent], pool.lengths[parent]
             else:
                 assert self.trunk is not None and self.trunk[0] == parent_birth, "the trunk's tip is the roots' parent"
-                parent = self.trunk[1]
-        algorithm = self.algorithm(slot)
+                before = self.trunk[1]
+            change = {"edits": self._edits(before, slot)}
         return IndividualRecord(
-            birth=self.first_birth + int(self.pool.births[slot]),
+            birth=self.first_birth + int(pool.births[slot]),
             parent=self.first_birth + parent_birth if parent_birth >= 0 else None,
-            score=float(self.pool.scores[slot]),
-            mutation=_KIND_NAMES[self.pool.kinds[slot]],
-            change=change_between(parent, algorithm),
-            digest=algorithm.digest(),
+            score=float(pool.scores[slot]),
+            mutation=_KIND_NAMES[pool.kinds[slot]],
+            change=change,
         )
+
+    def _edits(self, before: tuple[np.ndarray, np.ndarray, np.ndarray], slot: int) -> list[list]:
+        """Return what turns the program `before` into that of a slot: [[function, start, removed, [instruction, …]], …]."""
+        code, constants = self.pool.code[slot], self.pool.constants[slot]
+        edits = np.zeros((3, 3), np.int64)
+        population.difference(*before, code, constants, self.pool.lengths[slot], self.space.starts, edits)
+        result = []
+        for function, (start, removed, inserted) in enumerate(edits.tolist()):
+            if removed or inserted:
+                first = int(self.space.starts[function]) + start
+                rows = range(first, first + inserted)
+                lines = [_instruction(code[row], constants[row]).to_json() for row in rows]
+                result.append([function, start, removed, lines])
+        return result
 
     # state ---------------------------------------------------------------------------------------------------------
 
@@ -238,8 +270,10 @@ class Island:
         values = {
             "first_birth": self.first_birth,
             "first_steps": self.first_steps,
-            "trunk": None if self.trunk is None else [self.trunk[0], self.trunk[1].to_json()],
+            "trunk": None if self.trunk is None else self.trunk[0],
         }
+        if self.trunk is not None:
+            arrays |= dict(zip(_TRUNK, self.trunk[1]))
         return values, arrays
 
     def load(self, values: dict, arrays: dict[str, np.ndarray]) -> None:
@@ -256,8 +290,8 @@ class Island:
         self.random[:], self.counters[:], self.best[:] = arrays["random"], arrays["counters"], arrays["best"]
         fec_restore(self.fec, arrays["fec"])
         self.first_birth, self.first_steps = values["first_birth"], values["first_steps"]
-        trunk = values["trunk"]
-        self.trunk = None if trunk is None else (trunk[0], Algorithm.from_json(trunk[1]))
+        birth = values["trunk"]
+        self.trunk = None if birth is None else (birth, tuple(arrays[name] for name in _TRUNK))
 
 
 def initial_program(spec: SearchSpec) -> Algorithm:

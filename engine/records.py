@@ -49,7 +49,6 @@ class IndividualRecord:
     score: float
     mutation: str
     change: dict[str, Any]
-    digest: bytes
 
 
 @dataclass(frozen=True)
@@ -93,27 +92,8 @@ class SliceReport:
     result: Result | None = None
 
 
-def change_between(parent: Algorithm | None, child: Algorithm) -> dict[str, Any]:
-    """Return what turns the parent's program into the child's: at most one replaced stretch in each function."""
-    if parent is None:
-        return {"program": child.to_json()}
-    edits = []
-    for position, (old, new) in enumerate(zip(parent.functions, child.functions)):
-        if old == new:
-            continue
-        start = 0
-        while start < min(len(old), len(new)) and old[start] == new[start]:
-            start += 1
-        end = 0
-        while end < min(len(old), len(new)) - start and old[-1 - end] == new[-1 - end]:
-            end += 1
-        inserted = [one.to_json() for one in new[start : len(new) - end]]
-        edits.append([position, start, len(old) - end - start, inserted])
-    return {"edits": edits}
-
-
 def apply_change(parent: Algorithm | None, change: dict[str, Any]) -> Algorithm:
-    """Return the child's program from the parent's and a change of change_between. Raises ProgramError if damaged."""
+    """Return the child's program from the parent's and a record's change. Raises ProgramError if damaged."""
     if "program" in change:
         return Algorithm.from_json(change["program"])
     assert parent is not None, "only an initial individual has no parent"

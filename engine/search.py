@@ -35,6 +35,8 @@ class Search:
         self.spec, self.seed = spec, seed
         self.experiment = 0
         self.seconds = 0.0
+        self.compile_seconds = 0.0
+        """Spent compiling or loading kernels; not part of `seconds`."""
         self.finished = False
         self.finish_reason = ""
         self.result: Result | None = None
@@ -48,6 +50,9 @@ class Search:
         self._last_find_births = 0
         self._best_find: Find | None = None
         self._new_island()
+        began = time.perf_counter()
+        self.island.compile()
+        self.compile_seconds += time.perf_counter() - began
 
     @classmethod
     def start(cls, spec: SearchSpec, seed: int) -> Search:

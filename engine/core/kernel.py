@@ -19,6 +19,7 @@ from engine.core import context as at
 from engine.core import vector_math
 from engine.core.lanes import BITS, DOUBLE, I64, MASK, POINTER, VECTOR, WIDTH, Lanes
 from engine.core.op_bodies import BODIES, Extra
+from engine.ops import Op
 
 TWO_OVER_PI = 0.63661977236758138243
 POSITIVE_LOGIT = 2.2204460492503136e-16
@@ -111,13 +112,25 @@ def _interpreter(module: ir.Module, features: int, lane_count: int) -> ir.Functi
     ]
     a, b, out = (builder.inttoptr(word, POINTER) for word in words[1:])
     constants = builder.gep(here, [ir.Constant(I64, at.CONSTANTS)], source_etype=I64)
-    switch = builder.switch(words[0], after)
-    for op, body in BODIES.items():
-        block = function.append_basic_block(op.name)
-        switch.add_case(ir.Constant(I64, int(op)), block)
-        builder.position_at_end(block)
-        body(Lanes(builder, features, lane_count), a, b, out, Extra(constants, scratch, random))
-        builder.branch(after)
+
+    def dispatch(low: int, high: int) -> None:
+        """Emit the choice among ops low to high - 1 as a balanced tree of branches.
+
+        Not a jump table: conditional branches are predicted well everywhere, indirect jumps are not (some virtual
+        machines predict hardly any), and a program repeats the same few ops for thousands of steps.
+        """
+        if high - low == 1:
+            BODIES[Op(low)](Lanes(builder, features, lane_count), a, b, out, Extra(constants, scratch, random))
+            builder.branch(after)
+            return
+        middle = (low + high) // 2
+        below, above = (function.append_basic_block(f"ops_{start}") for start in (low, middle))
+        builder.cbranch(builder.icmp_signed("<", words[0], ir.Constant(I64, middle)), below, above)
+        for block, part in ((below, (low, middle)), (above, (middle, high))):
+            builder.position_at_end(block)
+            dispatch(*part)
+
+    dispatch(0, len(BODIES))
 
     builder.position_at_end(after)
     following = builder.gep(here, [size], source_etype=I64)

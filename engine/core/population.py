@@ -7,6 +7,7 @@ So the pool's size depends on the population and on how far back its lines meet,
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +115,8 @@ def settled_line(pool, population, slots):
             if root >= 0:
                 return 0
             root = slot
+    if root < 0:
+        return 0
     line = 0
     slot = population[0]
     while slot >= 0:
@@ -129,3 +132,35 @@ def settled_line(pool, population, slots):
     while count < line - 1 and pool.holders[slots[count]] == 1 and pool.births[slots[count]] < alive:
         count += 1
     return count
+
+
+@compiled()
+def difference(old_code, old_constants, old_lengths, new_code, new_constants, new_lengths, starts, edits):
+    """Compare two programs of the same space function by function: edits (3, 3) int64 rows (start, removed, inserted).
+
+    Outside that one stretch the functions are the same; removed and inserted are 0 where nothing differs.
+    """
+    for function in range(3):
+        base, old, new = starts[function], old_lengths[function], new_lengths[function]
+        shorter = min(old, new)
+        begin = 0
+        while begin < shorter and _same_row(old_code, old_constants, base + begin, new_code, new_constants, base + begin):
+            begin += 1
+        end = 0
+        while end < shorter - begin and _same_row(
+            old_code, old_constants, base + old - 1 - end, new_code, new_constants, base + new - 1 - end
+        ):
+            end += 1
+        edits[function, 0], edits[function, 1], edits[function, 2] = begin, old - end - begin, new - end - begin
+
+
+@compiled()
+def _same_row(code, constants, row, other_code, other_constants, other_row):
+    for k in range(4):
+        if code[row, k] != other_code[other_row, k]:
+            return False
+    for k in range(3):
+        a, b = constants[row, k], other_constants[other_row, k]
+        if a != b or (a == 0.0 and math.copysign(1.0, a) != math.copysign(1.0, b)):
+            return False
+    return True
