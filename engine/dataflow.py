@@ -148,9 +148,7 @@ class Flow:
 
     @staticmethod
     def _union(found: Sequence[frozenset[int]], sources: Iterable[Source], ages: set[int]) -> frozenset[int]:
-        parts = [
-            found[one.node] if one.node >= 0 else frozenset({one.node}) for one in sources if one.age in ages
-        ]
+        parts = [found[one.node] if one.node >= 0 else frozenset({one.node}) for one in sources if one.age in ages]
         return frozenset().union(*parts) - {ZERO}
 
     # questions -----------------------------------------------------------------------------------------------------
@@ -178,19 +176,16 @@ class Flow:
 
     def is_autonomous(self, sources: Sources) -> bool:
         """Whether a read value changes from example to example by itself: without data, and without chance."""
-        return not self.ever_of(sources) and any(self._is_cyclic(one.node) for one in self._closure(sources))
-
-    def reaches(self, start: int, goal: int) -> bool:
-        """Whether a node's value is used, at any age, for another's."""
-        return any(one.node == start for one in self._closure(frozenset({Source(goal, NOW)})))
+        return not self.ever_of(sources) and any(self._is_cyclic(one.node) for one in self.closure(sources))
 
     def _is_cyclic(self, node: int) -> bool:
         if node < 0:
             return False
         reads_of_it = frozenset().union(*self.nodes[node].reads) if self.nodes[node].reads else frozenset()
-        return any(one.node == node for one in self._closure(reads_of_it))
+        return any(one.node == node for one in self.closure(reads_of_it))
 
-    def _closure(self, sources: Sources) -> set[Source]:
+    def closure(self, sources: Sources) -> set[Source]:
+        """Return everything a read value is computed from, at any age."""
         found, pending = set(), list(sources)
         while pending:
             one = pending.pop()

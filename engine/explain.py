@@ -22,7 +22,8 @@ from engine.dataflow import (
     Source,
     terms,
 )
-from engine.motifs import MAXIMA, MINIMA, STEPS, Learner, Motif, find_motifs, learning_rates
+from engine.learner import MAXIMA, MINIMA, STEPS, Learner
+from engine.motifs import Motif, find_motifs, learning_rates
 from engine.ops import Op
 
 ROLES = (
@@ -103,10 +104,7 @@ class _Roles:
         self.learner, self.flow = learner, learner.flow
         self.motifs = {motif.name: motif.nodes for motif in motifs}
         self.rate_lines = {
-            one.node
-            for factor in learning_rates(learner)
-            for one in self.flow._closure(factor.sources)
-            if one.node >= 0
+            one.node for factor in learning_rates(learner) for one in self.flow.closure(factor.sources) if one.node >= 0
         }
         self.accumulation = self.motifs.get("weight accumulation", frozenset())
         self.update_paths = {node: update for update in learner.updates.values() for node in update.path}
@@ -201,11 +199,7 @@ class _Roles:
         if LABEL in now:
             if node in self.motifs.get("loss clipping", frozenset()):
                 return "error", "clipped"
-            if (
-                any(not flow.ever_of(read) for read in one.reads)
-                and one.op in PRODUCTS
-                and node not in self.rate_lines
-            ):
+            if any(not flow.ever_of(read) for read in one.reads) and one.op in PRODUCTS and node not in self.rate_lines:
                 return "gradient", "scaled by the learning rate"
             return "gradient", ""
         if node in self.rate_lines or (not ever and flow.is_autonomous(itself)):
@@ -276,8 +270,6 @@ def _model(learner: Learner, names: set[str]) -> str:
         and any(flow.is_learned(factor.sources) for factor in one.factors)
     ]  # fmt: skip
     if with_input and len(linear) == len(with_input):
-        offset = any(
-            one not in with_input and any(flow.is_learned(f.sources) for f in one.factors) for one in parts
-        )
+        offset = any(one not in with_input and any(flow.is_learned(f.sources) for f in one.factors) for one in parts)
         return "An affine model" if offset else "A linear model"
     return "An algorithm"

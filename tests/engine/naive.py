@@ -104,9 +104,7 @@ def run(
     return result
 
 
-def _validate(
-    algorithm, task, machine: Machine, result: Run, max_abs_error: float, count: int | None
-) -> float:
+def _validate(algorithm, task, machine: Machine, result: Run, max_abs_error: float, count: int | None) -> float:
     features, labels = _lists(task.valid_features), _lists(task.valid_labels)
     result.predictions = []
     total = 0.0
@@ -146,9 +144,7 @@ class Machine:
             if one.op == Op.NO_OP:
                 continue
             banks = {"s": self.s, "v": self.v, "m": self.m}
-            inputs = [
-                banks[kind][address] for kind, address in zip(info.inputs, (one.in1, one.in2), strict=False)
-            ]
+            inputs = [banks[kind][address] for kind, address in zip(info.inputs, (one.in1, one.in2), strict=False)]
             if one.op in BODIES:
                 value = BODIES[one.op](*inputs)
             elif one.op == Op.SCALAR_BROADCAST:
@@ -164,9 +160,7 @@ class Machine:
                 value[self._index(one.constants[0])] = float32(one.constants[1])
             elif one.op == Op.MATRIX_CONST_SET:
                 value = [list(row) for row in self.m[one.out]]
-                value[self._index(one.constants[0])][self._index(one.constants[1])] = float32(
-                    one.constants[2]
-                )
+                value[self._index(one.constants[0])][self._index(one.constants[1])] = float32(one.constants[2])
             else:
                 value = self._draw(one, function, index)
             banks[info.output][one.out] = value
@@ -286,9 +280,7 @@ def _each_v(function):
 
 
 def _each_m(function):
-    return lambda *matrices: [
-        [function(*xs) for xs in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)
-    ]
+    return lambda *matrices: [[function(*xs) for xs in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)]
 
 
 def _plus(a, b):

@@ -7,6 +7,7 @@ import random
 from hypothesis import strategies as st
 
 from engine.algorithm import Algorithm, Instruction, Registers
+from engine.canonical import output, reads
 from engine.ops import OPS, Op
 
 REGISTERS = Registers(5, 4, 2)
@@ -39,13 +40,9 @@ def random_instruction(source: random.Random, ops=tuple(Op), registers=REGISTERS
     return Instruction(info.op, in1, in2, out, constants)
 
 
-def random_algorithm(
-    source: random.Random, sizes=(7, 11, 23), ops=tuple(Op), registers=REGISTERS
-) -> Algorithm:
+def random_algorithm(source: random.Random, sizes=(7, 11, 23), ops=tuple(Op), registers=REGISTERS) -> Algorithm:
     """Return a program of the given function lengths, every instruction drawn at random."""
-    return Algorithm(
-        *(tuple(random_instruction(source, ops, registers) for _ in range(size)) for size in sizes)
-    )
+    return Algorithm(*(tuple(random_instruction(source, ops, registers) for _ in range(size)) for size in sizes))
 
 
 def permuted(algorithm: Algorithm, source: random.Random, registers=REGISTERS) -> Algorithm:
@@ -83,3 +80,36 @@ def with_dead_code(algorithm: Algorithm, source: random.Random, registers=REGIST
             lines.insert(source.randrange(len(lines) + 1), one)
         functions.append(tuple(lines))
     return Algorithm(*functions)
+
+
+def reordered(algorithm: Algorithm, source: random.Random, swaps=60) -> Algorithm:
+    """Return the program with neighbouring lines swapped at random where neither needs the other."""
+    functions = []
+    for function in algorithm.functions:
+        lines = list(function)
+        for _ in range(swaps if len(lines) > 1 else 0):
+            index = source.randrange(len(lines) - 1)
+            first, second = lines[index : index + 2]
+            conflict = output(first) in (*reads(second), output(second)) or output(second) in reads(first)
+            if not conflict:
+                lines[index : index + 2] = [second, first]
+        functions.append(tuple(lines))
+    return Algorithm(*functions)
+
+
+def rescaled(algorithm: Algorithm, source: random.Random) -> Algorithm:
+    """Return the program with its non-zero scalar constants multiplied by something from 0.8 to 1."""
+
+    def altered(one: Instruction) -> Instruction:
+        if one.op != Op.SCALAR_CONST_SET:
+            return one
+        return Instruction(one.op, out=one.out, constants=(one.constants[0] * source.uniform(0.8, 1.0),))
+
+    return Algorithm(*(tuple(map(altered, function)) for function in algorithm.functions))
+
+
+def disguised(algorithm: Algorithm, source: random.Random) -> Algorithm:
+    """Return the program renamed, reordered, with other constants and with dead code."""
+    used = algorithm.registers_used()
+    room = Registers(*(count + 2 for count in used))
+    return reordered(with_dead_code(permuted(rescaled(algorithm, source), source, room), source, room), source)

@@ -125,9 +125,7 @@ SUM, PRODUCT, DIFF = Op.SCALAR_SUM, Op.SCALAR_PRODUCT, Op.SCALAR_DIFF
     [
         pytest.param(Algorithm(), ((), (), ()), id="empty"),
         pytest.param(Algorithm((Instruction(Op.NO_OP),)), ((False,), (), ()), id="no-op"),
-        pytest.param(
-            Algorithm((const(1),)), ((True,), (), ()), id="setup writes the prediction, nothing else does"
-        ),
+        pytest.param(Algorithm((const(1),)), ((True,), (), ()), id="setup writes the prediction, nothing else does"),
         pytest.param(
             Algorithm((const(1),), (const(1),)),
             ((False,), (True,), ()),
@@ -153,9 +151,7 @@ SUM, PRODUCT, DIFF = Op.SCALAR_SUM, Op.SCALAR_PRODUCT, Op.SCALAR_DIFF
             ((False,), (), (False,)),
             id="a counter that feeds itself only",
         ),
-        pytest.param(
-            Algorithm((), (s(SUM, 2, 2, 1), const(2))), ((), (True, True), ()), id="read in the next example"
-        ),
+        pytest.param(Algorithm((), (s(SUM, 2, 2, 1), const(2))), ((), (True, True), ()), id="read in the next example"),
         pytest.param(
             Algorithm((), (s(SUM, 3, 3, 1),), (s(SUM, 2, 2, 3), s(SUM, 0, 0, 2))),
             ((), (True,), (True, True)),
@@ -202,9 +198,7 @@ def test_renames_in_order_of_occurrence():
 
 def test_digest_tells_algorithms_apart():
     digests = {canonical_digest(Algorithm((const(1, value),))) for value in (0.0, 1.0, 2.0)}
-    digests |= {
-        canonical_digest(Algorithm((), (s(op, 1, 2, 1),), (const(2),))) for op in (SUM, PRODUCT, DIFF)
-    }
+    digests |= {canonical_digest(Algorithm((), (s(op, 1, 2, 1),), (const(2),))) for op in (SUM, PRODUCT, DIFF)}
     assert len(digests) == 6
     assert {len(digest) for digest in digests} == {32}
 

@@ -181,9 +181,7 @@ def test_evaluate_bounds_the_memory_of_wide_tasks(run, tmp_path):
     row = [0.0] * 3000
     task = {"features_size": 3000, "eval_type": "RMS_ERROR"}
     task |= {
-        f"{part}_{kind}": [value]
-        for part in ("train", "valid")
-        for kind, value in (("features", row), ("labels", 0))
+        f"{part}_{kind}": [value] for part in ("train", "valid") for kind, value in (("features", row), ("labels", 0))
     }
     path.write_text(json.dumps([task]))
     status, _, err = run("evaluate", "--tasks", path, "--registers", "6,9,3")

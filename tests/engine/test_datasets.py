@@ -60,9 +60,7 @@ def test_final_tasks_validate_on_the_test_split(folder):
     rows = np.arange(400, dtype=np.float64).reshape(100, 2, 2)
     labels = np.arange(100) % 2
     save(folder, x_train=rows, y_train=labels, x_test=rows + 1e6, y_test=labels)
-    spec = TaskSpec(
-        kind="projected", dataset="pets", count=1, features=4, train_examples=60, valid_examples=40
-    )
+    spec = TaskSpec(kind="projected", dataset="pets", count=1, features=4, train_examples=60, valid_examples=40)
     (search,) = build_tasks(spec, seed=0, role="search")
     (final,) = build_tasks(spec, seed=0, role="final")
     assert np.abs(search.valid_features).max() < 10
@@ -73,9 +71,7 @@ def test_constant_columns_become_zero(folder):
     rows = np.ones((100, 3))
     rows[:, 1] = np.arange(100) / 7
     save(folder, x_train=rows, y_train=np.arange(100) % 2)
-    spec = TaskSpec(
-        kind="projected", dataset="pets", count=1, features=4, train_examples=60, valid_examples=40
-    )
+    spec = TaskSpec(kind="projected", dataset="pets", count=1, features=4, train_examples=60, valid_examples=40)
     (task,) = build_tasks(spec, seed=0, role="search")
     assert np.isfinite(task.train_features).all()
     save(folder, x_train=np.ones((100, 3)) / 3, y_train=np.arange(100) % 2)
@@ -147,9 +143,7 @@ def test_refuses_damaged_data(folder):
 def test_refuses_large_files_without_reading_them(folder):
     with open(folder / "pets.npz", "wb") as stream:
         stream.truncate(2 * 1024**3)  # sparse
-    with pytest.raises(
-        DatasetError, match="the file has 2,147,483,648 bytes, allowed are up to 1,073,741,824"
-    ):
+    with pytest.raises(DatasetError, match="the file has 2,147,483,648 bytes, allowed are up to 1,073,741,824"):
         load_dataset("pets")
 
 

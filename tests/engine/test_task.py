@@ -132,9 +132,7 @@ def test_net_labels_are_no_linear_function_but_piecewise():
     (task,) = build_tasks(TaskSpec(kind="net", count=1, features=2, train_examples=50), seed=1, role="search")
     # Rows 0 (and 2) of M are 0, so with two features one unit is left: the label is 0 on one side of a line.
     assert 5 < np.count_nonzero(task.train_labels == 0) < 45
-    (large,) = build_tasks(
-        TaskSpec(kind="net", count=1, features=4, train_examples=50), seed=1, role="search"
-    )
+    (large,) = build_tasks(TaskSpec(kind="net", count=1, features=4, train_examples=50), seed=1, role="search")
     assert np.linalg.lstsq(large.train_features, large.train_labels, rcond=None)[1][0] > 1e-3
 
 
@@ -154,8 +152,7 @@ def test_given_seeds_make_the_same_tasks_in_any_role_and_are_cycled():
 
 def test_more_examples_extend_a_task():
     small, large = (
-        build_tasks(TaskSpec(seeds=(3,), count=1, train_examples=n), seed=0, role="search")[0]
-        for n in (10, 20)
+        build_tasks(TaskSpec(seeds=(3,), count=1, train_examples=n), seed=0, role="search")[0] for n in (10, 20)
     )
     assert np.array_equal(small.train_features, large.train_features[:10])
     assert np.array_equal(small.valid_labels, large.valid_labels)
@@ -209,9 +206,7 @@ def test_label_one_is_the_first_class_and_the_pair_can_be_told_apart():
 
 
 def test_small_classes_give_what_they_have():
-    spec = TaskSpec(
-        kind="projected", dataset="breast_cancer", count=1, train_examples=400, valid_examples=150
-    )
+    spec = TaskSpec(kind="projected", dataset="breast_cancer", count=1, train_examples=400, valid_examples=150)
     (task,) = build_tasks(spec, seed=0, role="search")
     labels = np.concatenate([task.train_labels, task.valid_labels])
     assert labels.sum() == 212  # all rows of the smaller class

@@ -1,0 +1,224 @@
+"""Roles and motifs: on known programs, on disguised ones, and how rarely random programs set off an alarm."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+
+from engine.algorithm import Algorithm, Instruction
+from engine.baselines import BASELINES, affine, bilinear, linear, neural_network
+from engine.canonical import live_mask
+from engine.explain import ROLES, explain
+from engine.motifs import MOTIFS
+from engine.ops import Op
+from tests.engine.programs import REGISTERS, algorithms, disguised, random_algorithm
+
+
+def one(op, in1=0, in2=0, out=0, constants=()):
+    return Instruction(Op[op], in1, in2, out, constants)
+
+
+def const(out, value):
+    return one("SCALAR_CONST_SET", out=out, constants=(value,))
+
+
+LINEAR = linear()
+DOT, ERROR, RATE, SCALE, ADD = (*LINEAR.predict, *LINEAR.learn)
+
+# A linear model with one idea more in each: registers s4.., v3.. are free.
+VARIANTS = {
+    "learning-rate decay": Algorithm((*LINEAR.setup, const(4, 0.99)), LINEAR.predict, (*LINEAR.learn, one("SCALAR_PRODUCT", 2, 4, 2))),
+    "learning-rate decay by counting": Algorithm(
+        (*LINEAR.setup, const(4, 1.0)),
+        LINEAR.predict,
+        (one("SCALAR_SUM", 5, 4, 5), one("SCALAR_DIVISION", 2, 5, 6), ERROR, one("SCALAR_PRODUCT", 3, 6, 3), SCALE, ADD),
+    ),
+    "learning-rate decay by arctan": Algorithm(LINEAR.setup, LINEAR.predict, (*LINEAR.learn, one("SCALAR_ARCTAN", 2, 0, 2))),
+    "loss clipping": Algorithm((*LINEAR.setup, const(4, 0.5)), LINEAR.predict, (ERROR, one("SCALAR_MIN", 3, 4, 3), RATE, SCALE, ADD)),
+    "input normalisation": Algorithm(
+        LINEAR.setup,
+        (one("VECTOR_NORM", 0, out=4), one("SCALAR_RECIPROCAL", 4, out=4), one("SCALAR_VECTOR_PRODUCT", 4, 0, 3), one("VECTOR_INNER_PRODUCT", 1, 3, 1)),
+        (ERROR, RATE, one("SCALAR_VECTOR_PRODUCT", 3, 3, 2), ADD),
+    ),
+    "input normalisation by the mean": Algorithm(
+        LINEAR.setup,
+        (one("VECTOR_MEAN", 0, out=4), one("SCALAR_BROADCAST", 4, out=3), one("VECTOR_DIFF", 0, 3, 3), one("VECTOR_INNER_PRODUCT", 1, 3, 1)),
+        (ERROR, RATE, one("SCALAR_VECTOR_PRODUCT", 3, 3, 2), ADD),
+    ),
+    "normalised gradient": Algorithm(
+        LINEAR.setup, LINEAR.predict,
+        (ERROR, one("SCALAR_VECTOR_PRODUCT", 3, 0, 2), one("VECTOR_NORM", 2, out=4), one("SCALAR_DIVISION", 2, 4, 4), one("SCALAR_VECTOR_PRODUCT", 4, 2, 2), ADD),
+    ),
+    "random initialisation": Algorithm((*LINEAR.setup, one("VECTOR_GAUSSIAN_SET", out=1, constants=(0.0, 0.5))), LINEAR.predict, LINEAR.learn),
+    "noisy input": Algorithm(
+        LINEAR.setup,
+        (one("VECTOR_UNIFORM_SET", out=3, constants=(-0.5, 0.5)), one("VECTOR_SUM", 3, 0, 3), one("VECTOR_INNER_PRODUCT", 1, 3, 1)),
+        (ERROR, RATE, one("SCALAR_VECTOR_PRODUCT", 3, 3, 2), ADD),
+    ),
+    "weight accumulation": Algorithm(
+        (*LINEAR.setup, const(4, 1.0)),
+        (DOT, one("SCALAR_VECTOR_PRODUCT", 4, 3, 1)),
+        (ERROR, RATE, SCALE, one("VECTOR_SUM", 5, 2, 5), one("VECTOR_SUM", 3, 5, 3), one("SCALAR_VECTOR_PRODUCT", 4, 5, 1)),
+    ),
+}  # fmt: skip
+
+KNOWN = {
+    "linear": (LINEAR, {"gradient descent"}),
+    "linear, other sign": (
+        Algorithm((const(2, -0.01),), LINEAR.predict, (one("SCALAR_DIFF", 1, 0, 3), RATE, SCALE, ADD)),
+        {"gradient descent"},
+    ),
+    "linear, subtracted": (
+        Algorithm(LINEAR.setup, LINEAR.predict, (one("SCALAR_DIFF", 1, 0, 3), RATE, SCALE, one("VECTOR_DIFF", 1, 2, 1))),
+        {"gradient descent"},
+    ),
+    "linear, label and prediction apart": (
+        Algorithm(
+            LINEAR.setup,
+            LINEAR.predict,
+            (
+                one("SCALAR_VECTOR_PRODUCT", 0, 0, 2), one("SCALAR_VECTOR_PRODUCT", 1, 0, 3), one("VECTOR_DIFF", 2, 3, 2),
+                one("SCALAR_VECTOR_PRODUCT", 2, 2, 2), ADD,
+            ),
+        ),
+        {"gradient descent"},
+    ),
+    "linear, ascending": (
+        Algorithm(LINEAR.setup, LINEAR.predict, (one("SCALAR_DIFF", 1, 0, 3), RATE, SCALE, ADD)), set()
+    ),
+    "affine": (affine(), {"gradient descent"}),
+    "net": (neural_network(), {"gradient descent", "ReLU", "random initialisation"}),
+    "net-without-bias": (BASELINES["net-without-bias"].build(), {"gradient descent", "ReLU", "random initialisation"}),
+    "bilinear": (
+        bilinear(),
+        {"gradient descent", "normalised gradient", "bilinear form", "weight accumulation", "noisy input"},
+    ),
+    **{
+        name: (algorithm, {"gradient descent", next(motif for motif in MOTIFS if name.startswith(motif))})
+        for name, algorithm in VARIANTS.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_motifs_of_known_programs(name):
+    algorithm, expected = KNOWN[name]
+    assert all(map(all, live_mask(algorithm)))
+    assert set(explain(algorithm).motifs) == expected
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_motifs_of_disguised_programs(name):
+    algorithm, expected = KNOWN[name]
+    source = random.Random(name)
+    for _ in range(30):
+        assert set(explain(disguised(algorithm, source)).motifs) == expected
+
+
+def test_few_false_alarms_on_random_programs():
+    source = random.Random(1)
+    alarms, learning = Counter(), 0
+    programs = 1500
+    for _ in range(programs):
+        explanation = explain(random_algorithm(source))
+        alarms.update(explanation.motifs)
+        learning += any(line.role == "error" for line in explanation.lines)
+    assert sum(alarms.values()) < 0.01 * programs, alarms
+    assert learning > 5
+
+
+def test_few_false_alarms_where_ops_are_those_of_the_linear_search():
+    """Only the ops that a linear regressor needs: alarms are then often true, and must be rare all the same."""
+    source = random.Random(2)
+    ops = [
+        Op.SCALAR_CONST_SET,
+        Op.VECTOR_INNER_PRODUCT,
+        Op.SCALAR_DIFF,
+        Op.SCALAR_PRODUCT,
+        Op.SCALAR_VECTOR_PRODUCT,
+        Op.VECTOR_SUM,
+    ]
+    programs = 1500
+    alarms = Counter(
+        motif for _ in range(programs) for motif in explain(random_algorithm(source, (10, 2, 8), ops)).motifs
+    )
+    assert sum(alarms.values()) < 0.02 * programs, alarms
+
+
+def test_roles_of_the_linear_model():
+    explanation = explain(linear())
+    assert [(line.text, line.role) for line in explanation.lines] == [
+        ("s2 = 0.01", "learning rate"), ("s1 = dot(v1, v0)", "prediction"), ("s3 = s0 - s1", "error"),
+        ("s3 = s2 * s3", "gradient"), ("v2 = s3 * v0", "gradient"), ("v1 = v1 + v2", "update"),
+    ]  # fmt: skip
+    assert explanation.title == "A linear model that learns by gradient descent"
+
+
+def test_roles_of_the_net():
+    roles = [line.role for line in explain(neural_network()).lines]
+    assert roles == [
+        "weights", "weights", "learning rate",
+        "prediction", "bias", "non-linearity", "prediction", "bias",
+        "error", "gradient", "update", "gradient", "update", "gradient", "gradient", "gradient", "update", "gradient", "update",
+    ]  # fmt: skip
+
+
+def test_roles_of_the_bilinear_model():
+    lines = explain(bilinear()).lines
+    assert [line.role for line in lines if line.function == "learn"] == [
+        "error", "gradient", "normalisation", "normalisation", "gradient", "gradient", "update", "accumulation", "weights",
+        "noise",
+    ]  # fmt: skip
+    assert {line.motifs for line in lines if line.role == "accumulation"} == {("weight accumulation",)}
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_roles_do_not_depend_on_the_disguise(name):
+    algorithm = BASELINES[name].build()
+    expected = Counter(line.role for line in explain(algorithm).lines)
+    source = random.Random(name)
+    for _ in range(20):
+        roles = Counter(line.role for line in explain(disguised(algorithm, source)).lines)
+        del roles["dead"]
+        assert roles == expected
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "title"),
+    [
+        (Algorithm(), "A prediction without the features that does not learn"),
+        (Algorithm((), (one("VECTOR_MEAN", 0, out=1),)), "An algorithm that does not learn"),
+        (affine(), "An affine model that learns by gradient descent"),
+        (neural_network(), "A 2-layer net that learns by gradient descent"),
+        (VARIANTS["loss clipping"], "A linear model that learns by gradient descent, with a clipped loss"),
+        (
+            VARIANTS["learning-rate decay"],
+            "A linear model that learns by gradient descent, with a decaying learning rate",
+        ),
+        (
+            bilinear(),
+            "A bilinear model that learns by normalised gradient descent, with noisy input and accumulated weights",
+        ),
+    ],
+)
+def test_titles(algorithm, title):
+    assert explain(algorithm).title == title
+
+
+@settings(max_examples=300, deadline=None)
+@given(algorithms())
+def test_every_line_of_any_program_gets_a_role(algorithm):
+    explanation = explain(algorithm, features_size=4)
+    mask = live_mask(algorithm)
+    assert [line.role == "dead" for line in explanation.lines] == [not live for part in mask for live in part]
+    assert {line.role for line in explanation.lines} <= set(ROLES)
+    assert explanation.text()
+    assert len(explanation.to_json()["lines"]) == len(algorithm)
+
+
+def test_long_programs_take_little_time():
+    source = random.Random(4)
+    explain(random_algorithm(source, (100, 300, 600), [Op.SCALAR_SUM, Op.SCALAR_PRODUCT], REGISTERS))
