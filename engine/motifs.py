@@ -15,6 +15,7 @@ from engine.dataflow import (
     INITIAL,
     LABEL,
     NOW,
+    PREDICTION,
     PRODUCTS,
     RANDOM,
     RECIPROCALS,
