@@ -1,0 +1,351 @@
+"""Charts as numbers for an SVG template: scales, ticks, thinned lines, labels that do not cover each other.
+
+A chart is drawn in two shapes, for wide and for narrow screens, since text in a scaled SVG scales with it; the style
+sheet shows one. Nothing here knows models, requests or HTML.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+Points = Sequence[tuple[float, float | None]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A line. kind is its style class: "best", "mean" or "score"; label stands at its end."""
+
+    kind: str
+    label: str
+    points: Points
+    step: bool = False
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A dashed line across the chart, labelled at its end."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A point on the best line. callout: text beside it, "" for none; href: where it leads, "" for nowhere."""
+
+    x: float
+    y: float
+    title: str
+    callout: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size and margins of one drawing, in SVG units (one CSS pixel at its natural width)."""
+
+    name: str
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    x_ticks: int
+    y_ticks: int
+
+    @property
+    def right_edge(self) -> int:
+        return self.width - self.right
+
+    @property
+    def bottom_edge(self) -> int:
+        return self.height - self.bottom
+
+
+WIDE = Shape("wide", 1152, 384, left=56, right=120, top=32, bottom=52, x_ticks=8, y_ticks=6)
+NARROW = Shape("narrow", 358, 288, left=40, right=68, top=32, bottom=48, x_ticks=3, y_ticks=5)
+
+
+@dataclass
+class Tick:
+    at: float
+    text: str
+
+
+@dataclass
+class Line:
+    kind: str
+    path: str
+
+
+@dataclass
+class Label:
+    kind: str
+    text: str
+    value: str
+    x: float
+    y: float
+    end_y: float = 0.0
+
+
+@dataclass
+class Mark:
+    x: float
+    y: float
+    title: str
+    href: str = ""
+    callout: str = ""
+    callout_y: float = 0.0
+    anchor: str = "middle"
+
+
+@dataclass
+class Drawing:
+    """One shape, ready for the template."""
+
+    shape: Shape
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    lines: list[Line] = field(default_factory=list)
+    band: str = ""
+    baselines: list[Label] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass
+class Chart:
+    """A chart for the template: both drawings, and the words around them."""
+
+    id: str
+    title: str
+    description: str
+    x_title: str
+    y_title: str
+    drawings: list[Drawing]
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+
+def build(
+    *,
+    id: str,
+    title: str,
+    description: str,
+    x_title: str,
+    y_title: str,
+    series: Sequence[Series],
+    band: Sequence[tuple[float, float, float]] = (),
+    baselines: Sequence[Baseline] = (),
+    milestones: Sequence[Milestone] = (),
+    x_range: tuple[float, float],
+    y_floor: float,
+    y_ceiling: float | None = None,
+    columns: Sequence[str] = (),
+    rows: Sequence[Sequence[str]] = (),
+) -> Chart:
+    """Lay out a chart of scores in [0, 1]. band: (x, low, high) triples. Values below y_floor are drawn on it."""
+    highest = max(
+        [y for one in series for _, y in one.points if y is not None] + [line.value for line in baselines] + [y_floor]
+    )
+    top = min(1.0, highest + 0.06 * max(highest - y_floor, 0.05)) if y_ceiling is None else y_ceiling
+    top = max(top, y_floor + 0.05)
+    return Chart(
+        id=id, title=title, description=description, x_title=x_title, y_title=y_title,
+        drawings=[
+            _draw(shape, series, band, baselines, milestones, x_range, (y_floor, top)) for shape in (WIDE, NARROW)
+        ],
+        columns=list(columns), rows=[list(row) for row in rows],
+    )  # fmt: skip
+
+
+def _draw(shape, series, band, baselines, milestones, x_range, y_range) -> Drawing:
+    left, right = x_range
+    bottom, top = y_range
+    right = max(right, left + 1)
+
+    def at_x(value: float) -> float:
+        return round(shape.left + (value - left) / (right - left) * (shape.right_edge - shape.left), 1)
+
+    def at_y(value: float) -> float:
+        share = (min(max(value, bottom), top) - bottom) / (top - bottom)
+        return round(shape.bottom_edge - share * (shape.bottom_edge - shape.top), 1)
+
+    drawing = Drawing(
+        shape,
+        x_ticks=[Tick(at_x(value), compact(value)) for value in nice_ticks(left, right, shape.x_ticks)],
+        y_ticks=[Tick(at_y(value), text) for value, text in score_ticks(bottom, top, shape.y_ticks)],
+    )
+    width = shape.right_edge - shape.left
+    for one in series:
+        points = [(at_x(x), at_y(y)) for x, y in one.points if y is not None]
+        path = _path(thin(points, width // 2), step=one.step)
+        if path:
+            drawing.lines.append(Line(one.kind, path))
+        if points:
+            value = [y for _, y in one.points if y is not None][-1]
+            x, y = points[-1]
+            drawing.labels.append(Label(one.kind, one.label, score_text(value), x + 8, y, y))
+    if band:
+        upper = thin([(at_x(x), at_y(high)) for x, _, high in band], width // 3)
+        lower = thin([(at_x(x), at_y(low)) for x, low, _ in band], width // 3)
+        drawing.band = _path(upper) + "".join(f"L{x:g} {y:g}" for x, y in reversed(lower)) + "Z"
+    for line in baselines:
+        if bottom <= line.value <= top:
+            y = at_y(line.value)
+            drawing.baselines.append(Label("baseline", line.label, score_text(line.value), shape.right_edge + 8, y, y))
+    drawing.marks = [
+        Mark(at_x(one.x), at_y(one.y), one.title, one.href, one.callout) for one in milestones if one.y >= bottom
+    ]
+    _place_callouts(drawing)
+    _spread(
+        [*drawing.labels, *drawing.baselines],
+        low=shape.top,
+        high=shape.bottom_edge,
+        apart=32 if shape is NARROW else 17,
+    )
+    return drawing
+
+
+def _path(points: Sequence[tuple[float, float]], *, step: bool = False) -> str:
+    if not points:
+        return ""
+    parts = [f"M{points[0][0]:g} {points[0][1]:g}"]
+    for x, y in points[1:]:
+        parts.append(f"H{x:g}V{y:g}" if step else f"L{x:g} {y:g}")
+    return "".join(parts)
+
+
+def thin(points: Sequence[tuple[float, float]], bins: int) -> list[tuple[float, float]]:
+    """Keep of each of `bins` stretches of x the first, lowest, highest and last point: no extreme is lost."""
+    if len(points) <= 2 * bins or bins < 1:
+        return list(points)
+    low, high = points[0][0], points[-1][0]
+    size = (high - low) / bins or 1.0
+    kept: dict[int, None] = {}
+    start = 0
+    while start < len(points):
+        this = int((points[start][0] - low) / size)
+        end = start
+        while end < len(points) and int((points[end][0] - low) / size) == this:
+            end += 1
+        stretch = range(start, end)
+        chosen = {start, end - 1, min(stretch, key=lambda i: points[i][1]), max(stretch, key=lambda i: points[i][1])}
+        kept.update(dict.fromkeys(sorted(chosen)))
+        start = end
+    return [points[index] for index in kept]
+
+
+def nice_ticks(low: float, high: float, about: int) -> list[float]:
+    """Return about `about` round numbers from low to high."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / max(about, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def score_ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:
+    """Return ticks of a score axis, all with as many digits as the finest needs."""
+    ticks = nice_ticks(low, high, about)
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else 0.1
+    digits = max(1, min(6, -math.floor(math.log10(step) + 1e-9)))
+    if abs(step * 10**digits - round(step * 10**digits)) > 1e-6:
+        digits += 1
+    return [(value, score_text(value, digits)) for value in ticks]
+
+
+def compact(value: float) -> str:
+    """Print a count briefly: 0, 800, 12k, 1.5M."""
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{unit}"
+    return f"{value:.4g}"
+
+
+def score_text(value: float | None, digits: int = 3) -> str:
+    """Print a score as tables do, .721; more digits where three would round a score below 1 up to 1."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    while round(value, digits) == 1.0 and value < 1.0 and digits < 6:
+        digits += 1
+    text = f"{abs(value):.{digits}f}"
+    text = text[1:] if text.startswith("0") else text
+    return f"−{text}" if value < 0 and float(f"{value:.{digits}f}") else text
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """Print a gain or loss with its sign, +.012 or −.004."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    while value and round(value, digits) == 0 and digits < 6:
+        digits += 1
+    text = score_text(value, digits)
+    return text if value < 0 else f"+{text}"
+
+
+def _place_callouts(drawing: Drawing) -> None:
+    """Put call-outs above their marks and drop those that would cover another."""
+    width = 46
+    taken: list[float] = []
+    for mark in sorted((one for one in drawing.marks if one.callout), key=lambda one: one.x):
+        centre = min(max(mark.x, drawing.shape.left + width / 2), drawing.shape.right_edge - width / 2)
+        if taken and centre - taken[-1] < width:
+            mark.callout = ""
+            continue
+        taken.append(centre)
+        mark.callout_y = round(max(mark.y - 12, 12), 1)
+        if mark.x < drawing.shape.left + width / 2:
+            mark.anchor = "start"
+        elif mark.x > drawing.shape.right_edge - width / 2:
+            mark.anchor = "end"
+
+
+def _spread(labels: list[Label], *, low: float, high: float, apart: float) -> None:
+    """Move labels up and down until none covers another."""
+    labels.sort(key=lambda label: label.end_y)
+    previous = low - apart
+    for label in labels:
+        label.y = max(label.end_y, previous + apart)
+        previous = label.y
+    limit = high
+    for label in reversed(labels):
+        label.y = round(min(label.y, limit), 1)
+        limit = label.y - apart
+
+
+@dataclass
+class Sparkline:
+    """A line a word high."""
+
+    path: str
+    end_x: float
+    end_y: float
+    width: int = 120
+    height: int = 28
+
+
+def sparkline(points: Points, *, x_end: float, y_floor: float) -> Sparkline | None:
+    """Draw steps of a score within a small box; None without points."""
+    known = [(x, y) for x, y in points if y is not None]
+    if not known:
+        return None
+    width, height, margin = 120, 28, 3
+    top = max(max(y for _, y in known), y_floor + 0.05)
+    x_end = max(x_end, known[-1][0], 1)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        share = (max(y, y_floor) - y_floor) / (top - y_floor)
+        return round(margin + x / x_end * (width - 2 * margin), 1), round(
+            height - margin - share * (height - 2 * margin), 1
+        )
+
+    placed = [place(x, y) for x, y in known]
+    end = place(x_end, known[-1][1])
+    return Sparkline(_path([*thin(placed, 40), end], step=True), *end)

@@ -1,0 +1,139 @@
+"""Programs as people read them: pseudocode in coloured pieces, and diffs of a few lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
+
+TITLES = dict(zip(COMPONENT_FUNCTIONS, ("Setup", "Predict", "Learn"), strict=True))
+COMMENTS = {"predict": "v0: features", "learn": "s0: label"}
+
+_TOKEN = re.compile(
+    r"(?P<register>\b[svm]\d+\b)|(?P<number>(?<![\w.])-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)\b)|(?P<name>[A-Za-z_]\w*)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a line. kind: "register", "number", "name", or "" for the rest."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeLine:
+    """One instruction. live: whether it can change a prediction."""
+
+    number: int
+    pieces: list[Piece]
+    live: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One component function."""
+
+    name: str
+    title: str
+    comment: str
+    lines: list[CodeLine]
+
+    @property
+    def live_lines(self) -> list[CodeLine]:
+        return [line for line in self.lines if line.live]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A removed or added instruction. sign: "−" or "+"."""
+
+    sign: str
+    function: str
+    pieces: list[Piece]
+
+
+def listings(program: Mapping[str, Any] | Algorithm, *, features_size: int | None, digits: int = 4) -> list[Listing]:
+    """Return the three functions ready to print, instructions without effect marked."""
+    algorithm = program if isinstance(program, Algorithm) else Algorithm.from_json(program)
+    masks = _live_masks(algorithm)
+    return [
+        Listing(
+            name,
+            TITLES[name],
+            COMMENTS.get(name, ""),
+            [
+                CodeLine(number, pieces(line.text(features_size=features_size, digits=digits)), live)
+                for number, (line, live) in enumerate(zip(function, mask, strict=True), start=1)
+            ],
+        )
+        for name, function, mask in zip(COMPONENT_FUNCTIONS, algorithm.functions, masks, strict=True)
+    ]
+
+
+def dead_count(functions: Sequence[Listing]) -> int:
+    """Return how many instructions have no effect."""
+    return sum(not line.live for function in functions for line in function.lines)
+
+
+def _live_masks(algorithm: Algorithm) -> Sequence[Sequence[bool]]:
+    from engine.canonical import live_mask
+
+    return live_mask(algorithm)
+
+
+def pieces(text: str) -> list[Piece]:
+    """Cut a line of pseudocode into pieces."""
+    result: list[Piece] = []
+    end = 0
+    for match in _TOKEN.finditer(text):
+        if match.start() > end:
+            result.append(Piece("", text[end : match.start()]))
+        result.append(Piece(match.lastgroup or "", match.group()))
+        end = match.end()
+    if end < len(text):
+        result.append(Piece("", text[end:]))
+    return result
+
+
+def diff_lines(
+    diff: Sequence[Mapping[str, Any]], *, features_size: int | None, limit: int | None = None
+) -> list[DiffLine]:
+    """Print a stored diff, removed lines before added ones; at most `limit` lines."""
+    result = []
+    for hunk in diff:
+        for sign, key in (("−", "removed"), ("+", "added")):
+            for line in hunk[key]:
+                if limit is not None and len(result) >= limit:
+                    return result
+                text = Instruction.from_json(line).text(features_size=features_size, digits=4)
+                result.append(DiffLine(sign, hunk["function"], pieces(text)))
+    return result
+
+
+def diff_size(diff: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many lines a diff has."""
+    return sum(len(hunk["removed"]) + len(hunk["added"]) for hunk in diff)
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The first live lines of a function, and how many more there are."""
+
+    name: str
+    title: str
+    lines: list[CodeLine]
+    more: int
+
+
+def excerpt(program: Mapping[str, Any], *, features_size: int | None, limit: int = 3) -> list[Excerpt]:
+    """Return the beginnings of Predict and Learn."""
+    result = []
+    for function in listings(program, features_size=features_size)[1:]:
+        lines = function.live_lines
+        result.append(Excerpt(function.name, function.title, lines[:limit], max(len(lines) - limit, 0)))
+    return result

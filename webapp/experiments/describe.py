@@ -1,0 +1,242 @@
+"""Searches and mutations in words."""
+
+from __future__ import annotations
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from engine.spec import FunctionSpec, SearchSpec, TaskSpec
+from webapp.experiments import charts
+from webapp.experiments.models import Algorithm, Find, Search
+
+MUTATIONS = {
+    "initial": gettext_lazy("first program"),
+    "copy": gettext_lazy("copied unchanged"),
+    "identity": gettext_lazy("copied unchanged"),
+    "alter_parameter": gettext_lazy("parameter altered"),
+    "randomize_instruction": gettext_lazy("instruction replaced"),
+    "randomize_function": gettext_lazy("function replaced"),
+    "randomize_algorithm": gettext_lazy("all replaced"),
+    "insert": gettext_lazy("instruction inserted"),
+    "remove": gettext_lazy("instruction removed"),
+    "trade": gettext_lazy("instructions traded"),
+}
+
+FINISH_REASONS = {
+    "solved": gettext_lazy("a program solved the tasks"),
+    "max_seconds": gettext_lazy("the time limit was reached"),
+    "max_individuals": gettext_lazy("the limit of programs was reached"),
+    "max_train_steps": gettext_lazy("the limit of training steps was reached"),
+    "max_experiments": gettext_lazy("the limit of experiments was reached"),
+    "stopped": gettext_lazy("stopped by hand"),
+}
+
+
+def mutation_words(name: str) -> str:
+    """Return a mutation's name for people."""
+    return str(MUTATIONS.get(name, name.replace("_", " ")))
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span in its two largest units: 45 s, 3 min 20 s, 2 h 5 min, 4 d 3 h."""
+    if seconds is None:
+        return "–"
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return _("%(s)d s") % {"s": whole}
+    if whole < 3600:
+        text = _("%(m)d min") % {"m": whole // 60}
+        return f"{text} " + _("%(s)d s") % {"s": whole % 60} if whole % 60 else text
+    if whole < 86400:
+        text = _("%(h)d h") % {"h": whole // 3600}
+        minutes = whole % 3600 // 60
+        return f"{text} " + _("%(m)d min") % {"m": minutes} if minutes else text
+    text = _("%(d)d d") % {"d": whole // 86400}
+    hours = whole % 86400 // 3600
+    return f"{text} " + _("%(h)d h") % {"h": hours} if hours else text
+
+
+def count(value: float) -> str:
+    """Return a whole number with separators."""
+    return number_format(round(value), use_l10n=True, force_grouping=True)
+
+
+def state_line(search: Search, *, rate: float | None = None) -> str:
+    """Return what the search is doing, in a sentence's beginning."""
+    tried = ngettext("%(n)s program tried", "%(n)s programs tried", search.individuals) % {
+        "n": count(search.individuals)
+    }
+    match search.state:
+        case Search.State.QUEUED:
+            if search.individuals:
+                return _("Waiting for its next turn: %(tried)s") % {"tried": tried}
+            return _("Waiting for a worker")
+        case Search.State.STARTING:
+            return _("Starting: compiling kernels…")
+        case Search.State.RUNNING if not search.individuals:
+            return _("Searching: first programs…")
+        case Search.State.RUNNING if rate:
+            return _("Searching: %(tried)s, %(rate)s a second") % {"tried": tried, "rate": count(rate)}
+        case Search.State.RUNNING:
+            return _("Searching: %(tried)s") % {"tried": tried}
+        case Search.State.STOPPING:
+            return _("Stopping… the worker finishes its slice")
+        case Search.State.STOPPED:
+            return _("Stopped after %(time)s: %(tried)s") % {"time": duration(search.seconds), "tried": tried}
+        case Search.State.FINISHED:
+            return _("Finished after %(time)s: %(tried)s") % {"time": duration(search.seconds), "tried": tried}
+        case Search.State.FAILED:
+            return _("Failed after %(time)s") % {"time": duration(search.seconds)}
+    return str(search.get_state_display())
+
+
+def finish_words(search: Search) -> str:
+    """Return why the search ended."""
+    return str(FINISH_REASONS.get(search.finish_reason, search.finish_reason.replace("_", " ")))
+
+
+def task_words(tasks: TaskSpec) -> str:
+    """Return a task family in words: 8 two-class tasks on digits, 8 features."""
+    values = {"n": tasks.count, "f": tasks.features, "data": tasks.dataset}
+    match tasks.kind:
+        case "projected":
+            return _("%(n)d two-class tasks on “%(data)s”, %(f)d features") % values
+        case "linear":
+            return _("%(n)d linear regression tasks, %(f)d features") % values
+        case "net":
+            return _("%(n)d regression tasks of random 2-layer nets, %(f)d features") % values
+    return tasks.kind
+
+
+def score_name(spec: SearchSpec) -> str:
+    """Return what the score of a search's tasks measures."""
+    return _("accuracy") if spec.search_tasks.kind == "projected" else _("fitness")
+
+
+def algorithm_title(algorithm: Algorithm, spec: SearchSpec | None) -> str:
+    """Return what an algorithm is, as far as that can be said without reading it: what it learned to do."""
+    if spec is None:
+        return _("An evolved algorithm")
+    match spec.search_tasks.kind:
+        case "projected":
+            return _("A classifier for “%(data)s”, evolved from scratch") % {"data": spec.search_tasks.dataset}
+        case _:
+            return _("A regressor, evolved from scratch")
+
+
+def judged_score(find: Find) -> tuple[float | None, str]:
+    """Return the score that a find is judged by and its tasks' role: unseen tasks where there is one."""
+    return (find.final_score, "final") if find.final_score is not None else (find.score, "search")
+
+
+def verdict(find: Find, spec: SearchSpec) -> str:
+    """Return how good a find is against the hand-designed models on the same tasks, in a sentence."""
+    score, role = judged_score(find)
+    if score is None:
+        return _("Its score is not a finite number.")
+    place = _("on tasks that its search never saw") if role == "final" else _("on its search tasks")
+    values = {"score": charts.score_text(score), "place": place}
+    known = baselines_of(find.search, role)
+    if not known:
+        return _("Scores %(score)s %(place)s.") % values
+    beaten = [one for one in known if one[1] < score]
+    title, value = beaten[-1] if beaten else known[0]
+    values |= {"model": title, "value": charts.score_text(value)}
+    if spec.search_tasks.kind == "projected":
+        values["points"] = f"{abs(score - value) * 100:.1f}"
+        if beaten:
+            return _("Beats the %(model)s by %(points)s points %(place)s: %(score)s against %(value)s.") % values
+        return _("%(points)s points below the %(model)s %(place)s: %(score)s against %(value)s.") % values
+    if beaten:
+        return _("Beats the %(model)s %(place)s: %(score)s against %(value)s.") % values
+    return _("Below the %(model)s %(place)s: %(score)s against %(value)s.") % values
+
+
+def score_words(find: Find, spec: SearchSpec) -> str:
+    """Return what the judged score is."""
+    role = judged_score(find)[1]
+    name = score_name(spec)
+    return (
+        _("%(name)s on unseen tasks") % {"name": name}
+        if role == "final"
+        else _("%(name)s on search tasks") % {"name": name}
+    )
+
+
+BASELINE_TITLES = {"linear": gettext_lazy("linear model"), "net": gettext_lazy("2-layer net")}
+
+
+def baselines_of(search: Search, role: str = "search") -> list[tuple[str, float]]:
+    """Return (title, score) of the hand-designed models on the tasks of this role, best last."""
+    scores = [(str(title), search.baselines.get(name, {}).get(role)) for name, title in BASELINE_TITLES.items()]
+    return sorted(((title, score) for title, score in scores if score is not None), key=lambda one: one[1])
+
+
+def settings_of(search: Search, spec: SearchSpec) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return the specification as groups of (name, value)."""
+    data = [(_("Search tasks"), task_words(spec.search_tasks))]
+    data += [
+        (
+            _("Training, validation examples"),
+            f"{count(spec.search_tasks.train_examples)}, {count(spec.search_tasks.valid_examples)}",
+        )
+    ]
+    data += [(_("Select tasks"), task_words(spec.select_tasks))] if spec.select_tasks else []
+    data += [(_("Final tasks"), task_words(spec.final_tasks))] if spec.final_tasks else []
+    data += [(_("New tasks each experiment"), _("yes") if spec.fresh_tasks else _("no"))]
+    program = [
+        (_("Registers"), _("%(s)d scalars, %(v)d vectors, %(m)d matrices") % spec.registers._asdict()),
+        ("Setup", _function_words(spec.setup)),
+        ("Predict", _function_words(spec.predict)),
+        ("Learn", _function_words(spec.learn)),
+        (_("First programs"), spec.initial),
+    ]
+    total = sum(spec.mutations.values())
+    mutations = ", ".join(
+        f"{mutation_words(name)} {weight / total:.0%}" for name, weight in spec.mutations.items() if weight
+    )
+    population = [
+        (_("Population"), count(spec.population_size)),
+        (_("Tournament"), count(spec.tournament_size)),
+        (_("Mutation probability"), f"{spec.mutation_probability:g}"),
+        (_("Mutations"), mutations),
+    ]
+    speed = [
+        (_("Functional equivalence cache"), _("%(n)s entries") % {"n": count(spec.fec.size)} if spec.fec else _("off")),
+        (
+            _("Training budget"),
+            _("%(n)g × the 2-layer net") % {"n": spec.train_budget} if spec.train_budget else _("none"),
+        ),
+    ]
+    stop = [
+        (_("Time limit"), duration(spec.stop.max_seconds) if spec.stop.max_seconds else _("none")),
+        *(
+            (label, count(value))
+            for label, value in (
+                (_("Programs an experiment"), spec.stop.max_individuals),
+                (_("Training steps an experiment"), spec.stop.max_train_steps),
+                (_("Experiments"), spec.stop.max_experiments),
+            )
+            if value
+        ),
+    ]
+    if spec.stop.sufficient_fitness:
+        stop.append((_("Solved above"), f"{spec.stop.sufficient_fitness:g}"))
+    stop.append((_("Seed"), str(search.seed)))
+    return [
+        (_("Data"), data),
+        (_("Program"), program),
+        (_("Population"), population),
+        (_("Speed-ups"), speed),
+        (_("Stop"), stop),
+    ]
+
+
+def _function_words(function: FunctionSpec) -> str:
+    sizes = (
+        f"{function.min_size}–{function.max_size}" if function.min_size != function.max_size else str(function.max_size)
+    )
+    ops = ngettext("%(n)d op", "%(n)d ops", len(function.ops)) % {"n": len(function.ops)}
+    lines = _("%(sizes)s instructions of %(ops)s") % {"sizes": sizes, "ops": ops}
+    return lines if function.searched else _("given, not searched")

@@ -1,0 +1,96 @@
+"""Forms. What is allowed in a specification is said by the engine's own check, beside the field at fault."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from engine.presets import preset, preset_names
+from engine.spec import SearchSpec, SpecError
+from webapp.experiments.describe import count, duration
+from webapp.experiments.services.launch import SEED_LIMIT
+
+FIELD_OF_SPEC = {
+    "preset": "preset",
+    "population_size": "population_size",
+    "tournament_size": "tournament_size",
+    "stop.max_seconds": "max_seconds",
+    "stop": "max_seconds",
+}
+"""Form field that stands for each field of the specification; errors of others stand above the form."""
+
+
+class LaunchForm(forms.Form):
+    """Start a search from a preset. Empty fields keep the preset's value."""
+
+    preset = forms.ChoiceField(widget=forms.RadioSelect, label=_("What to search"))
+    title = forms.CharField(
+        max_length=200,
+        required=False,
+        label=_("Title"),
+        help_text=_("What the lists call it. Empty: the preset's title."),
+    )
+    max_seconds = forms.FloatField(required=False, label=_("Time limit, seconds"))
+    seed = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=SEED_LIMIT - 1,
+        label=_("Seed"),
+        help_text=_("The same seed gives the same search. Empty: a random one."),
+    )
+    population_size = forms.IntegerField(required=False, label=_("Population size"))
+    tournament_size = forms.IntegerField(required=False, label=_("Tournament size"))
+
+    spec: SearchSpec
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.presets = {name: preset(name) for name in preset_names()}
+        self.fields["preset"].choices = [(name, spec.title) for name, spec in self.presets.items()]
+        self.fields["preset"].initial = "digits" if "digits" in self.presets else next(iter(self.presets))
+        self._explain(
+            "max_seconds",
+            _("How long the engine works, compiling not counted."),
+            lambda spec: duration(spec.stop.max_seconds),
+        )
+        self._explain(
+            "population_size", _("Programs that live at the same time."), lambda spec: count(spec.population_size)
+        )
+        self._explain(
+            "tournament_size", _("How many compete to be the next parent."), lambda spec: count(spec.tournament_size)
+        )
+        for name, field in self.fields.items():
+            if name != "preset":
+                field.widget.attrs["autocomplete"] = "off"
+
+    def _explain(self, name: str, meaning: str, default) -> None:
+        defaults = {key: default(spec) for key, spec in self.presets.items()}
+        if len(set(defaults.values())) == 1:
+            shown = next(iter(defaults.values()))
+        else:
+            shown = ", ".join(f"{value} ({key})" for key, value in defaults.items())
+        self.fields[name].help_text = _("%(meaning)s Default: %(default)s.") % {"meaning": meaning, "default": shown}
+
+    def preset_choices(self):
+        """Return (radio button, specification, words on its length) for each preset."""
+        return [
+            (radio, self.presets[radio.data["value"]], duration(self.presets[radio.data["value"]].stop.max_seconds))
+            for radio in self["preset"]
+        ]
+
+    def clean(self):
+        values = super().clean()
+        if self.errors:
+            return values
+        data = self.presets[values["preset"]].to_json()
+        for name in ("population_size", "tournament_size"):
+            if values[name] is not None:
+                data[name] = values[name]
+        if values["max_seconds"] is not None:
+            data["stop"] = {**data["stop"], "max_seconds": values["max_seconds"]}
+        try:
+            self.spec = SearchSpec.from_json(data)
+        except SpecError as error:
+            field = FIELD_OF_SPEC.get(error.field)
+            self.add_error(field, error.message if field else str(error))
+        return values

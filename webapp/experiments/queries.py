@@ -1,0 +1,124 @@
+"""What pages read. Nothing here writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import F, Max, QuerySet
+
+from engine.spec import SearchSpec
+from webapp.experiments import access
+from webapp.experiments.models import Algorithm, CurvePoint, Find, Search
+
+CURVE_BINS = 420
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A curve point as charts need it."""
+
+    individuals: int
+    seconds: float
+    best: float | None
+    mean: float | None
+    deviation: float | None
+
+
+def chance(spec: SearchSpec) -> float:
+    """Return where the score axis begins: at what guessing scores where the task is a two-class one, else at 0."""
+    return 0.5 if spec.search_tasks.kind == "projected" else 0.0
+
+
+def searches_for(user, *, state: str = "") -> QuerySet[Search]:
+    """Return the listed searches with their best find, newest first, of one group of states if asked."""
+    searches = access.listed_searches(user).select_related("best__algorithm", "owner")
+    groups = {
+        "running": Search.ACTIVE,
+        "ended": (Search.State.FINISHED, Search.State.STOPPED),
+        "failed": (Search.State.FAILED,),
+    }
+    if state in groups:
+        searches = searches.filter(state__in=groups[state])
+    return searches.order_by("-created_at", "-id")
+
+
+def discoveries_for(user) -> QuerySet[Search]:
+    """Return listed searches that found something, newest first."""
+    return (
+        access.listed_searches(user)
+        .filter(best__isnull=False)
+        .select_related("best__algorithm", "result__algorithm")
+        .order_by("-created_at", "-id")
+    )
+
+
+def best_scores(search_ids: list[int]) -> dict[int, list[tuple[int, float | None]]]:
+    """Return (individuals, score) of each search's finds in order, for all searches in one query."""
+    result: dict[int, list[tuple[int, float | None]]] = {search_id: [] for search_id in search_ids}
+    rows = (
+        Find.objects.filter(search_id__in=search_ids)
+        .order_by("search_id", "individuals", "birth")
+        .values_list("search_id", "individuals", "score")
+    )
+    for search_id, individuals, score in rows:
+        line = result[search_id]
+        if score is not None and (not line or line[-1][1] is None or score > line[-1][1]):
+            line.append((individuals, score))
+    return result
+
+
+def curve(search: Search, *, island_index: int = 0) -> list[Point]:
+    """Return an island's curve, thinned by the database to the last point of each stretch."""
+    points = CurvePoint.objects.filter(island__search=search, island__index=island_index)
+    last = points.aggregate(last=Max("individuals"))["last"]
+    if last is None:
+        return []
+    rows = (
+        points.annotate(bin=F("individuals") * CURVE_BINS / (last + 1))
+        .order_by("bin", "-individuals")
+        .distinct("bin")
+        .values_list("individuals", "seconds", "best_so_far", "mean", "deviation")
+    )
+    return [Point(*row) for row in rows]
+
+
+def recent_rate(search: Search, points: list[Point], *, over_seconds: float = 10.0) -> float | None:
+    """Return individuals a second over the last stretch of engine time; None before there are two points."""
+    if len(points) < 2:
+        return search.individuals / search.seconds if search.seconds > 0 and search.individuals else None
+    last = points[-1]
+    first = next((point for point in reversed(points) if last.seconds - point.seconds >= over_seconds), points[0])
+    span = last.seconds - first.seconds
+    return (last.individuals - first.individuals) / span if span > 0 else None
+
+
+def improvements(search: Search, *, limit: int | None = None) -> QuerySet[Find]:
+    """Return the finds that raised the best score, newest first."""
+    finds = search.finds.select_related("algorithm").order_by("-individuals", "-birth")
+    return finds[:limit] if limit else finds
+
+
+def finds_of(user, algorithm: Algorithm) -> list[Find]:
+    """Return where the user may see that the program was found, best score first."""
+    return list(
+        access.readable_finds(user)
+        .filter(algorithm=algorithm)
+        .select_related("search", "island")
+        .order_by(F("score").desc(nulls_last=True), "found_at")[:50]
+    )
+
+
+def same_algorithms(user, algorithm: Algorithm) -> list[Algorithm]:
+    """Return other programs that are the same algorithm in canonical form, as far as the user may see them."""
+    if algorithm.canonical_digest is None:
+        return []
+    visible = access.readable_finds(user).values("algorithm")
+    return list(
+        Algorithm.objects.filter(
+            canonical_version=algorithm.canonical_version,
+            canonical_digest=bytes(algorithm.canonical_digest),
+            pk__in=visible,
+        )
+        .exclude(pk=algorithm.pk)
+        .order_by("created_at")[:20]
+    )

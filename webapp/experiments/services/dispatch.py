@@ -1,0 +1,32 @@
+"""Send an island's next slice to the workers.
+
+The row says that the island waits; the message only makes somebody look. It may be lost (the watchdog sends another),
+late or doubled (only the first claim counts), so that sending is never a reason to fail.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from django.db import transaction
+
+from webapp.experiments.models import Island
+
+logger = logging.getLogger(__name__)
+
+SLICES_QUEUE = "slices"
+
+
+def send_slice(island: Island) -> None:
+    """Send the message for the island's present attempt when the transaction commits."""
+    transaction.on_commit(partial(_send, island.pk, island.attempt), robust=True)
+
+
+def _send(island_id: int, attempt: int) -> None:
+    from webapp.experiments.tasks import run_slice_job  # the tasks call the services
+
+    try:
+        run_slice_job.apply_async(args=[island_id, attempt], queue=SLICES_QUEUE, retry=False)
+    except Exception as error:  # whatever the transport raises: the row is committed, the watchdog sends again
+        logger.warning("island %d, attempt %d: message not sent, the watchdog will: %s", island_id, attempt, error)

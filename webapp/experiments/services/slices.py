@@ -1,0 +1,265 @@
+"""Run an island for some slices.
+
+A slice is claimed, run and committed under the island's lease. Its transaction holds everything that the slice brought,
+so that a worker may die at any moment: what was not committed is computed again, to the same numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from enum import StrEnum
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Max, Sum
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from engine.checkpoint import VERSION as CHECKPOINT_VERSION
+from webapp.experiments.models import Find, Island, Search
+from webapp.experiments.services import live, record
+from webapp.experiments.services.baselines import ensure_baselines
+from webapp.experiments.services.dispatch import send_slice
+from webapp.experiments.services.lease import Lease, LeaseLost
+from webapp.experiments.services.steer import settle_search
+
+logger = logging.getLogger(__name__)
+
+FIRST_SLICES = (1.0, 2.0)
+"""Seconds of a search's first slices, short so that its page moves at once."""
+
+PROGRESS_SECONDS = 1.5
+"""Seconds after which a running slice shows what it has so far."""
+
+
+class Outcome(StrEnum):
+    """How a slice ended for its island."""
+
+    GOES_ON = "goes on"
+    HANDED_BACK = "handed back"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+
+def slice_seconds(slice_number: int) -> float:
+    """Return how long a slice lasts."""
+    if slice_number < len(FIRST_SLICES):
+        return min(FIRST_SLICES[slice_number], _setting("ABOVO_SLICE_SECONDS", 5.0))
+    return _setting("ABOVO_SLICE_SECONDS", 5.0)
+
+
+def run_slices(*, island_id: int, attempt: int) -> Outcome:
+    """Claim the island under this attempt and run it until it ends or gives way.
+
+    A message that is late, doubled or for another attempt is refused and changes nothing. A broken engine is tried
+    again a few times, then fails the search. If the database is away the lease lapses, and the watchdog sees to it.
+    """
+    lease = Lease.claim(island_id=island_id, attempt=attempt)
+    if lease is None:
+        return Outcome.REFUSED
+    try:
+        with lease:
+            return _run(lease)
+    except LeaseLost:
+        logger.warning("island %d, attempt %d: lease lost, the slice is dropped", island_id, attempt)
+        return Outcome.REFUSED
+    except DatabaseError:
+        live.drop(island_id)
+        raise
+    except Exception as error:
+        logger.exception("island %d, attempt %d: slice failed", island_id, attempt)
+        live.drop(island_id)
+        return give_back_failed(lease, error)
+
+
+def _run(lease: Lease) -> Outcome:
+    island = Island.objects.select_related("search").get(pk=lease.island_id)
+    search = island.search
+    Search.objects.filter(pk=search.pk, state=Search.State.QUEUED).update(state=Search.State.STARTING)
+    Search.objects.filter(pk=search.pk, started_at__isnull=True).update(started_at=timezone.now())
+    lease.beat()
+    if lease.lost:
+        raise LeaseLost
+    if lease.stop_asked:
+        return _end_without_running(lease)
+    evolution = live.take(island, search)
+    give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 20.0)
+    while True:
+        report = _run_slice(lease, evolution, slice_seconds(island.slice_number))
+        if lease.stop_asked and not report.finished:
+            # A search that is stopped by hand gets its scores on unseen tasks too.
+            commit_progress(lease, report)
+            report = evolution.conclude("stopped")
+        gives_way = lease.should_yield() or time.monotonic() >= give_way_at or _others_wait()
+        island, outcome = commit_slice(
+            lease, report, checkpoint=evolution.checkpoint(), slice_number=island.slice_number + 1, gives_way=gives_way
+        )
+        if outcome in (Outcome.GOES_ON, Outcome.HANDED_BACK):
+            live.keep(island, evolution)
+        if outcome is not Outcome.GOES_ON:
+            return outcome
+        # After the first slice, so that nobody waits for them to see the curve begin.
+        ensure_baselines(search)
+
+
+def _run_slice(lease: Lease, evolution, seconds: float):
+    """Run for `seconds`, storing what is new every second or two; returns the last report."""
+    end = time.monotonic() + seconds
+    while True:
+        left = end - time.monotonic()
+        report = evolution.run(seconds=max(min(PROGRESS_SECONDS, left), 0.05), should_stop=lease.should_yield)
+        if lease.lost:
+            raise LeaseLost
+        if report.finished or lease.should_yield() or time.monotonic() >= end - 0.2:
+            return report
+        commit_progress(lease, report)
+
+
+def _others_wait() -> bool:
+    return Island.objects.filter(state=Island.State.QUEUED).exists()
+
+
+def commit_progress(lease: Lease, report) -> None:
+    """Store what is new within a slice, without a checkpoint: a repetition would bring the same rows again."""
+    with transaction.atomic():
+        island = _own_island(lease)
+        search = Search.objects.get(pk=island.search_id)
+        _store(island, search, report)
+        lease.rows().update(updated_at=timezone.now(), **_counters(report))
+        _update_search(search.pk, new_finds=bool(report.finds))
+
+
+def commit_slice(
+    lease: Lease, report, *, checkpoint: bytes, slice_number: int, gives_way: bool
+) -> tuple[Island, Outcome]:
+    """Store a slice in one transaction: what is new, the checkpoint, and who has the island next. Raises LeaseLost."""
+    with transaction.atomic():
+        island = _own_island(lease)
+        search = Search.objects.get(pk=island.search_id)
+        _store(island, search, report)
+        for name, value in _counters(report).items():
+            setattr(island, name, value)
+        if report.finished and report.result is not None:
+            result = record.record_result(island, search, report.result)
+        else:
+            result = None
+        island.slice_number = slice_number
+        island.failures = 0
+        island.last_error = ""
+        island.updated_at = timezone.now()
+        record.record_checkpoint(island.pk, slice_number, checkpoint, format_version=CHECKPOINT_VERSION)
+        # From here on the search's row is held: islands of one search take turns only for this last part.
+        search = _update_search(search.pk, new_finds=bool(report.finds or result))
+        if report.finished:
+            stopped = report.finish_reason == "stopped"
+            outcome = Outcome.STOPPED if stopped else Outcome.FINISHED
+            island.state, island.lease_owner = Island.State.STOPPED if stopped else Island.State.FINISHED, ""
+            search.finish_reason = report.finish_reason
+            if result is not None:
+                search.result = result
+                search.solved = bool(report.result.solved)
+            search.save(update_fields=["finish_reason", "result", "solved"])
+        elif search.state == Search.State.STOPPING:
+            outcome = Outcome.STOPPED
+            island.state, island.lease_owner = Island.State.STOPPED, ""
+        elif gives_way:
+            outcome = Outcome.HANDED_BACK
+            _queue_again(island)
+        else:
+            outcome = Outcome.GOES_ON
+        island.save()
+        if outcome in (Outcome.FINISHED, Outcome.STOPPED):
+            settle_search(search)
+    return island, outcome
+
+
+def give_back_failed(lease: Lease, error: BaseException) -> Outcome:
+    """Return an island whose slice raised: to the queue, or after too many attempts without progress as failed."""
+    reason = f"{type(error).__name__}: {error}"
+    with transaction.atomic():
+        island = lease.rows().select_for_update().first()
+        if island is None:
+            return Outcome.REFUSED
+        return fail_attempt(island, reason=reason)
+
+
+def fail_attempt(island: Island, *, reason: str) -> Outcome:
+    """Count an attempt without progress; queue the island again or give it up. Call it holding the island's row."""
+    island.failures += 1
+    island.last_error = reason
+    island.updated_at = timezone.now()
+    if island.failures < _setting("ABOVO_MAX_FAILURES", 5):
+        _queue_again(island)
+        island.save()
+        return Outcome.HANDED_BACK
+    island.state, island.lease_owner = Island.State.FAILED, ""
+    island.save()
+    settle_search(Search.objects.select_for_update().get(pk=island.search_id))
+    return Outcome.FAILED
+
+
+def _end_without_running(lease: Lease) -> Outcome:
+    with transaction.atomic():
+        island = _own_island(lease)
+        island.state, island.lease_owner = Island.State.STOPPED, ""
+        island.updated_at = timezone.now()
+        island.save(update_fields=["state", "lease_owner", "updated_at"])
+        settle_search(Search.objects.select_for_update().get(pk=island.search_id))
+    return Outcome.STOPPED
+
+
+def _own_island(lease: Lease) -> Island:
+    """Lock and return the island if the lease is still ours. Raises LeaseLost."""
+    island = lease.rows().select_for_update().first()
+    if island is None:
+        raise LeaseLost
+    return island
+
+
+def _queue_again(island: Island) -> None:
+    island.attempt += 1
+    island.state, island.lease_owner = Island.State.QUEUED, ""
+    island.queued_at = Now()
+    send_slice(island)
+
+
+def _store(island: Island, search: Search, report) -> None:
+    record.record_points(island.pk, report.points)
+    record.record_individuals(island.pk, report.individuals)
+    record.record_finds(island, search, report.finds)
+
+
+def _counters(report) -> dict[str, float]:
+    return {name: getattr(report.counters, name) for name in Island.COUNTERS}
+
+
+def _update_search(search_id: int, *, new_finds: bool) -> Search:
+    """Lock the search, add up its islands and note the best find."""
+    search = Search.objects.select_for_update().get(pk=search_id)
+    islands = Island.objects.filter(search_id=search_id)
+    totals = islands.aggregate(
+        **{name: Sum(name) for name in Island.COUNTERS if name != "seconds"}, seconds=Max("seconds")
+    )
+    for name, value in totals.items():
+        setattr(search, name, value)
+    changed = list(totals)
+    if search.state in (Search.State.QUEUED, Search.State.STARTING):
+        # The first report: kernels are compiled, programs are tried.
+        search.state = Search.State.RUNNING
+        changed.append("state")
+    if new_finds:
+        search.best = (
+            Find.objects.filter(search_id=search_id, score__isnull=False)
+            .order_by("-score", "found_at", "birth")
+            .first()
+        )
+        changed.append("best")
+    search.save(update_fields=changed)
+    return search
+
+
+def _setting(name: str, default: float) -> float:
+    return getattr(settings, name, default)

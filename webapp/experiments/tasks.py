@@ -1,0 +1,20 @@
+"""Celery's side: thin jobs that take ids and call one service. The messages are hints; the database decides."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from webapp.experiments.services.slices import run_slices
+from webapp.experiments.services.watchdog import watch
+
+
+@shared_task(name="experiments.run_slice_job", ignore_result=True)
+def run_slice_job(island_id: int, attempt: int) -> str:
+    """Run an island's next slices."""
+    return str(run_slices(island_id=island_id, attempt=attempt))
+
+
+@shared_task(name="experiments.watchdog_job", ignore_result=True)
+def watchdog_job() -> dict[str, int]:
+    """Send back to work what has stopped moving."""
+    return watch()

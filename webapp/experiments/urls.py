@@ -1,0 +1,38 @@
+"""Addresses of searches, algorithms and the pages around them."""
+
+from django.urls import path, register_converter
+
+from webapp.experiments.views import algorithms, pages, searches
+
+
+class PermalinkConverter:
+    """The base58 form of a digest, or its beginning."""
+
+    regex = "[1-9A-HJ-NP-Za-km-z]{10,48}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(PermalinkConverter, "permalink")
+
+app_name = "experiments"
+
+urlpatterns = [
+    path("", pages.home, name="home"),
+    path("learn/", pages.learn, name="learn"),
+    path("learn/ops/", pages.ops, name="ops"),
+    path("searches/", searches.search_list, name="searches"),
+    path("searches/new/", searches.launch, name="launch"),
+    path("searches/<int:search_id>/", searches.search_detail, name="search"),
+    path("searches/<int:search_id>/live/", searches.search_live, name="search-live"),
+    path("searches/<int:search_id>/stop/", searches.stop, name="search-stop"),
+    path("a/<permalink:permalink>", algorithms.algorithm, name="algorithm"),
+    path("a/<permalink:permalink>/", algorithms.without_slash),
+    path("a/<permalink:permalink>/ancestry", algorithms.ancestry, name="ancestry"),
+    path("a/<permalink:permalink>/program.json", algorithms.program_json, name="program-json"),
+    path("a/<permalink:permalink>/ancestry.json", algorithms.ancestry_json, name="ancestry-json"),
+]

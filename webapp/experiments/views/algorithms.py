@@ -1,0 +1,219 @@
+"""An algorithm's permalink: what it is, how good, where from, and its data to take away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from django.core.paginator import Paginator
+from django.http import Http404, JsonResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from engine.spec import SearchSpec
+from webapp.experiments import access, charts, code, describe, lineage, queries
+from webapp.experiments.models import Algorithm, Find
+
+CALLOUTS = 5
+SHOWN_EVENTS = 120
+"""Steps that changed the score, and neutral stretches, on the page itself; the rest is on the pages of all steps."""
+
+PER_PAGE = 200
+
+
+@require_safe
+def algorithm(request, permalink: str):
+    row = access.get_algorithm(request.user, permalink)
+    finds = queries.finds_of(request.user, row)
+    find = finds[0] if finds else None
+    spec = SearchSpec.from_json(find.search.spec) if find else None
+    features_size = spec.search_tasks.features if spec else None
+    functions = code.listings(row.program, features_size=features_size)
+    step_count, events = lineage.story(find.island_id, find.birth) if find else (0, [])
+    return render(
+        request,
+        "experiments/algorithm.html",
+        {
+            "algorithm": row,
+            "find": find,
+            "finds": finds,
+            "same": queries.same_algorithms(request.user, row),
+            "spec": spec,
+            "task_words": describe.task_words(spec.search_tasks) if spec else "",
+            "score_name": describe.score_name(spec) if spec else "",
+            "scores": _scores(find, spec) if find else [],
+            "title": describe.algorithm_title(row, spec),
+            "verdict": describe.verdict(find, spec) if find else "",
+            "functions": functions,
+            "dead": code.dead_count(functions),
+            "step_count": step_count,
+            "events": [_entry(event, features_size) for event in events[-SHOWN_EVENTS:]],
+            "hidden": max(len(events) - SHOWN_EVENTS, 0),
+            "chart": _ancestry_chart(find, spec, step_count, events) if step_count else None,
+        },
+    )
+
+
+@require_safe
+def without_slash(request, permalink: str):
+    """The permalink has no slash at its end."""
+    return redirect("experiments:algorithm", permalink=permalink, permanent=True)
+
+
+@require_safe
+def ancestry(request, permalink: str):
+    """Every step of the line, neutral ones too, in pages."""
+    row = access.get_algorithm(request.user, permalink)
+    find = _first_find(request, row)
+    spec = SearchSpec.from_json(find.search.spec)
+    page = Paginator(range(find.depth + 1), PER_PAGE).get_page(request.GET.get("page"))
+    numbers = page.object_list
+    line = lineage.steps_between(find.island_id, find.birth, numbers[0], numbers[-1] + 1)
+    steps = [_entry(step, spec.search_tasks.features) for step in line]
+    return render(request, "experiments/ancestry.html", {"algorithm": row, "find": find, "page": page, "steps": steps})
+
+
+@require_safe
+def program_json(request, permalink: str):
+    row = access.get_algorithm(request.user, permalink)
+    data = {
+        "permalink": row.permalink,
+        "op_set_version": row.op_set_version,
+        "sha256": bytes(row.digest).hex(),
+        "program": row.program,
+    }
+    return _download(data, f"{row.permalink}.json")
+
+
+@require_safe
+def ancestry_json(request, permalink: str):
+    row = access.get_algorithm(request.user, permalink)
+    find = _first_find(request, row)
+    response = StreamingHttpResponse(_ancestry_text(row, find), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="{row.permalink}-ancestry.json"'
+    return response
+
+
+def _ancestry_text(row: Algorithm, find: Find) -> Iterator[str]:
+    """Yield the line as one JSON object, stretch by stretch: it may be a million steps long."""
+    head = {
+        "permalink": row.permalink,
+        "op_set_version": row.op_set_version,
+        "search": find.search_id,
+        "seed": find.search.seed,
+        "program": row.program,
+    }
+    yield _compact(head)[:-1] + ',"steps":['
+    separator = ""
+    for stretch in lineage.stretches(find.island_id, find.birth):
+        lines = [
+            _compact({"birth": step.birth, "mutation": step.mutation, "score": step.score, "diff": step.diff})
+            for step in stretch
+        ]
+        if lines:
+            yield separator + ",\n".join(lines)
+            separator = ",\n"
+    yield "]}\n"
+
+
+def _compact(data: dict) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _download(data: dict, name: str) -> JsonResponse:
+    response = JsonResponse(data, json_dumps_params={"ensure_ascii": False, "allow_nan": False})
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _first_find(request, row: Algorithm) -> Find:
+    finds = queries.finds_of(request.user, row)
+    if not finds:
+        raise Http404
+    return finds[0]
+
+
+def _scores(find: Find, spec: SearchSpec) -> list[dict]:
+    """Return the scores on T_search, T_select and T_test with what they are on and what the baselines score there."""
+    roles = (
+        ("search", "T_search", find.score, spec.search_tasks),
+        ("select", "T_select", find.select_score, spec.select_tasks),
+        ("final", "T_test", find.final_score, spec.final_tasks),
+    )
+    return [
+        {
+            "name": name,
+            "score": score,
+            "words": describe.task_words(tasks),
+            "baselines": describe.baselines_of(find.search, role),
+        }
+        for role, name, score, tasks in roles
+        if score is not None and tasks is not None
+    ]
+
+
+def _entry(event: lineage.Step | lineage.Neutral, features_size: int | None) -> dict:
+    """Return a step or a neutral stretch for the template."""
+    if isinstance(event, lineage.Neutral):
+        return {"kind": "neutral", "stretch": event, "page": event.first // PER_PAGE + 1}
+    return {"kind": "step", "step": event, "lines": code.diff_lines(event.diff, features_size=features_size)}
+
+
+def _ancestry_chart(
+    find: Find, spec: SearchSpec, step_count: int, events: list[lineage.Step | lineage.Neutral]
+) -> charts.Chart:
+    scored = [event for event in events if isinstance(event, lineage.Step) and event.score is not None]
+    gains = sorted((step.gain for step in scored if step.gain is not None and step.gain > 0), reverse=True)
+    smallest = gains[min(CALLOUTS, len(gains)) - 1] if gains else 1.0
+    changes = [step for step in scored if step.gain is not None and step.gain != 0.0]
+    floor = queries.chance(spec)
+    stride = max(1, len(changes) // 24)
+    table = [*scored[:1], *changes[::-1][::stride][::-1]]
+    name = describe.score_name(spec)
+    return charts.build(
+        id="ancestry-chart",
+        title=_("Score of each ancestor against its birth"),
+        description=_("%(steps)d steps, from %(first)s to %(last)s.")
+        % {
+            "steps": step_count,
+            "first": charts.score_text(scored[0].score if scored else None),
+            "last": charts.score_text(find.score),
+        },
+        x_title=_("birth (programs tried before it)"),
+        y_title=_("%(name)s on the search tasks") % {"name": name},
+        series=[
+            charts.Series(
+                "best",
+                _("this line"),
+                [*((step.birth, step.score) for step in scored), (find.birth, find.score)],
+                step=True,
+            )
+        ],
+        baselines=[charts.Baseline(label, score) for label, score in describe.baselines_of(find.search)],
+        milestones=[
+            charts.Milestone(
+                x=step.birth,
+                y=max(step.score, floor),
+                title=_("Step %(n)d, %(what)s: %(gain)s")
+                % {"n": step.number, "what": describe.mutation_words(step.mutation), "gain": charts.signed(step.gain)},
+                callout=charts.signed(step.gain) if step.gain >= max(smallest, 0.005) else "",
+                href=f"#step-{step.number}",
+            )
+            for step in changes
+            if step.gain > 0
+        ],
+        x_range=(0, max(find.birth, 1)),
+        y_floor=floor,
+        columns=[_("step"), _("birth"), _("mutation"), _("score"), _("change")],
+        rows=[
+            [
+                str(step.number),
+                describe.count(step.birth),
+                describe.mutation_words(step.mutation),
+                charts.score_text(step.score),
+                charts.signed(step.gain) if step.gain is not None else "–",
+            ]
+            for step in table
+        ],
+    )

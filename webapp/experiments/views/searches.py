@@ -1,0 +1,205 @@
+"""Searches: the list, the launch form, and the live page with its controls."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.shortcuts import redirect, render
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from engine.spec import SearchSpec
+from webapp.experiments import access, charts, code, describe, queries
+from webapp.experiments.forms import LaunchForm
+from webapp.experiments.models import Find, Search
+from webapp.experiments.services.launch import launch_search
+from webapp.experiments.services.steer import stop_search
+
+PER_PAGE = 30
+FEED_LENGTH = 8
+CALLOUTS = 4
+HTMX_STOP_POLLING = 286
+
+
+def filters() -> tuple[tuple[str, str], ...]:
+    return (("", _("All")), ("running", _("Running")), ("ended", _("Ended")), ("failed", _("Failed")))
+
+
+@require_safe
+def search_list(request):
+    state = request.GET.get("state", "")
+    page = Paginator(queries.searches_for(request.user, state=state), PER_PAGE).get_page(request.GET.get("page"))
+    lines = queries.best_scores([search.pk for search in page])
+    rows = []
+    for search in page:
+        spec = SearchSpec.from_json(search.spec)
+        spark = charts.sparkline(lines[search.pk], x_end=search.individuals, y_floor=queries.chance(spec))
+        rows.append({"search": search, "spark": spark})
+    return render(
+        request, "experiments/search_list.html", {"page": page, "rows": rows, "filters": filters(), "state": state}
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def launch(request):
+    if not access.may_launch(request.user):
+        return redirect_to_login(request.get_full_path())
+    form = LaunchForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        search = launch_search(
+            spec=form.spec,
+            title=form.cleaned_data["title"],
+            seed=form.cleaned_data["seed"],
+            owner=request.user if request.user.is_authenticated else None,
+        )
+        return redirect(search)
+    changed = (
+        any(form[name].errors for name in ("seed", "population_size", "tournament_size")) if form.is_bound else False
+    )
+    return render(
+        request,
+        "experiments/launch.html",
+        {"form": form, "presets": form.preset_choices(), "changed": changed},
+        status=422 if form.errors else 200,
+    )
+
+
+@require_safe
+def search_detail(request, search_id: int):
+    search = access.get_search(request.user, search_id, related=("best__algorithm", "result__algorithm", "owner"))
+    context = _live_context(request, search)
+    context["settings"] = describe.settings_of(search, context["spec"])
+    return render(request, "experiments/search.html", context)
+
+
+@require_safe
+def search_live(request, search_id: int):
+    """The part of a search's page that moves; whoever opens it as a page is sent to the whole."""
+    search = access.get_search(request.user, search_id, related=("best__algorithm", "result__algorithm", "owner"))
+    if request.htmx:
+        status = 200 if search.is_active else HTMX_STOP_POLLING
+        context = {**_live_context(request, search), "is_fragment": True}
+        response = render(request, "experiments/_search_live.html", context, status=status)
+    else:
+        response = redirect(search)
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["HX-Request", "Cookie"])
+    return response
+
+
+@require_POST
+def stop(request, search_id: int):
+    search = access.get_search(request.user, search_id)
+    if not access.may_steer(request.user, search):
+        raise PermissionDenied
+    stop_search(search_id=search.pk)
+    if request.htmx:
+        search = access.get_search(request.user, search_id, related=("best__algorithm", "result__algorithm", "owner"))
+        context = {**_live_context(request, search), "is_fragment": True}
+        return render(request, "experiments/_search_live.html", context)
+    return redirect(search)
+
+
+def _live_context(request, search: Search) -> dict:
+    spec = SearchSpec.from_json(search.spec)
+    points = queries.curve(search)
+    rate = queries.recent_rate(search, points) if search.is_active else _mean_rate(search)
+    shown = search.result if search.result_id and search.state == Search.State.FINISHED else search.best
+    functions = code.listings(shown.algorithm.program, features_size=spec.search_tasks.features) if shown else []
+    limit = spec.stop.max_seconds
+    feed = [
+        {
+            "find": find,
+            "lines": code.diff_lines(find.diff, features_size=spec.search_tasks.features, limit=2),
+            "more": max(code.diff_size(find.diff) - 2, 0),
+        }
+        for find in queries.improvements(search, limit=FEED_LENGTH)
+    ]
+    share = (search.fec_hits + search.cache_hits) / search.individuals if search.individuals else None
+    return {
+        "search": search,
+        "spec": spec,
+        "chart": _chart(search, spec, points) if points else None,
+        "state_line": describe.state_line(search, rate=rate),
+        "finish_words": describe.finish_words(search) if search.state == Search.State.FINISHED else "",
+        "rate": rate,
+        "cache_share": share,
+        "cache_percent": f"{share:.0%}".rstrip("%") if share is not None else "",
+        "time_left": max(limit - search.seconds, 0.0) if limit and search.is_active else None,
+        "task_words": describe.task_words(spec.search_tasks),
+        "best": shown,
+        "baselines": describe.baselines_of(search),
+        "functions": functions,
+        "dead": code.dead_count(functions),
+        "feed": feed,
+        "may_steer": access.may_steer(request.user, search),
+    }
+
+
+def _mean_rate(search: Search) -> float | None:
+    return search.individuals / search.seconds if search.seconds > 0 else None
+
+
+def _chart(search: Search, spec: SearchSpec, points: list[queries.Point]) -> charts.Chart:
+    finds = list(
+        Find.objects.filter(search=search, score__isnull=False)
+        .order_by("individuals", "birth")
+        .values_list("individuals", "score", "previous_score", "algorithm__permalink")
+    )
+    gains = sorted((score - previous for _, score, previous, _ in finds if previous is not None), reverse=True)
+    smallest = gains[min(CALLOUTS, len(gains)) - 1] if gains else 1.0
+    milestones = [
+        charts.Milestone(
+            x=individuals,
+            y=score,
+            title=_("%(score)s after %(n)s programs")
+            % {"score": charts.score_text(score), "n": describe.count(individuals)},
+            callout=charts.signed(score - previous)
+            if previous is not None and score - previous >= max(smallest, 0.005)
+            else "",
+            href=f"/a/{permalink}",
+        )
+        for individuals, score, previous, permalink in finds
+    ]
+    name = describe.score_name(spec)
+    last = points[-1]
+    stride = max(1, len(points) // 16)
+    table = [*points[::-1][::stride]][::-1]
+    return charts.build(
+        id="curve",
+        title=_("Best and mean %(name)s against programs tried") % {"name": name},
+        description=_("Best %(best)s and population mean %(mean)s after %(n)s programs.")
+        % {
+            "best": charts.score_text(last.best),
+            "mean": charts.score_text(last.mean),
+            "n": describe.count(last.individuals),
+        },
+        x_title=_("programs tried"),
+        y_title=_("%(name)s on the search tasks") % {"name": name},
+        series=[
+            charts.Series("mean", _("mean"), [(point.individuals, point.mean) for point in points]),
+            charts.Series("best", _("best"), [(point.individuals, point.best) for point in points], step=True),
+        ],
+        band=[
+            (point.individuals, point.mean - point.deviation, min(point.mean + point.deviation, point.best or 1.0))
+            for point in points
+            if point.mean is not None and point.deviation is not None
+        ],
+        baselines=[charts.Baseline(label, score) for label, score in describe.baselines_of(search)],
+        milestones=milestones,
+        x_range=(0, last.individuals),
+        y_floor=queries.chance(spec),
+        columns=[_("programs"), _("seconds"), _("best"), _("mean"), _("deviation")],
+        rows=[
+            [
+                describe.count(point.individuals),
+                f"{point.seconds:.1f}",
+                charts.score_text(point.best),
+                charts.score_text(point.mean),
+                charts.score_text(point.deviation),
+            ]
+            for point in table
+        ],
+    )
