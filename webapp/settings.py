@@ -17,6 +17,9 @@ except BadSetting as error:
 DEBUG = ENVIRONMENT.debug
 ABOVO_HOME = ENVIRONMENT.home
 ABOVO_DATA = ENVIRONMENT.data
+ABOVO_OPEN_LAUNCH = ENVIRONMENT.open_launch
+ABOVO_SLICE_SECONDS = ENVIRONMENT.slice_seconds
+ABOVO_LEASE_SECONDS = ENVIRONMENT.lease_seconds
 
 # Who may ask, and how: ABOVO_PUBLIC_URL with https turns on what only makes sense behind TLS.
 PUBLIC_URL = ENVIRONMENT.public_url
@@ -92,11 +95,8 @@ TEMPLATES = [
     },
 ]
 
-# Without DATABASE_URL: the server that `make run` keeps under ABOVO_HOME, wherever its socket is.
+# Without DATABASE_URL: the server that `make run` keeps under ABOVO_HOME.
 DATABASE_URL = ENVIRONMENT.database_url or postgres.database_url(ENVIRONMENT.postgres_dir)
-if not DATABASE_URL:
-    # Not an error yet: some commands need no database. What does gets a refused connection that names the folder.
-    DATABASE_URL = f"postgresql:///abovo?host={ENVIRONMENT.postgres_dir / 'socket'}"
 DATABASES = {
     "default": {
         **database_settings(DATABASE_URL),
@@ -148,13 +148,13 @@ CELERY_TASK_QUEUES = [
     Queue(ENVIRONMENT.queue_prefix + name, routing_key=ENVIRONMENT.queue_prefix + name, alias=name)
     for name in ("default", "slices")
 ]
-CELERY_TASK_DEFAULT_QUEUE = CELERY_TASK_DEFAULT_EXCHANGE = CELERY_TASK_DEFAULT_ROUTING_KEY = (
-    CELERY_TASK_QUEUES[0].name
-)
+CELERY_TASK_ROUTES = {"experiments.run_slice_job": {"queue": "slices"}}
+CELERY_TASK_DEFAULT_QUEUE = CELERY_TASK_DEFAULT_EXCHANGE = CELERY_TASK_DEFAULT_ROUTING_KEY = CELERY_TASK_QUEUES[0].name
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_CONCURRENCY = ENVIRONMENT.workers
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "max_retries": 2,

@@ -37,6 +37,9 @@ class Environment:
     allowed_hosts: list[str]
     secret_key: str | None
     admin_password: str | None
+    open_launch: bool | None
+    slice_seconds: float
+    lease_seconds: float
     log_level: str
     debug: bool
 
@@ -75,9 +78,7 @@ class Environment:
 def _read_whole_key(path: Path) -> str:
     key = path.read_text().strip()
     if len(key) < 32:
-        raise BadSetting(
-            "SECRET_KEY", key, f"at least 32 characters (in {path}; remove that file for a new one)"
-        )
+        raise BadSetting("SECRET_KEY", key, f"at least 32 characters (in {path}; remove that file for a new one)")
     return key
 
 
@@ -98,13 +99,14 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         web_threads=get("ABOVO_WEB_THREADS", "4", _whole(1, 64)),
         database_url=get("DATABASE_URL", "", _database_url),
         celery_broker_url=get("CELERY_BROKER_URL", "", _broker_url),
-        queue_prefix=get(
-            "ABOVO_QUEUE_PREFIX", "", _matching(r"[A-Za-z0-9._-]{0,64}", "letters, digits, . _ -")
-        ),
+        queue_prefix=get("ABOVO_QUEUE_PREFIX", "", _matching(r"[A-Za-z0-9._-]{0,64}", "letters, digits, . _ -")),
         public_url=get("ABOVO_PUBLIC_URL", "", _public_url),
         allowed_hosts=get("ABOVO_ALLOWED_HOSTS", "", _hosts),
         secret_key=get("SECRET_KEY", "", _long_or_empty(32)),
         admin_password=get("ABOVO_ADMIN_PASSWORD", "", _long_or_empty(8)),
+        open_launch={"": None, "0": False, "1": True}[get("ABOVO_OPEN_LAUNCH", "", _choice("", "0", "1"))],
+        slice_seconds=get("ABOVO_SLICE_SECONDS", "5", _number(0.2, 60)),
+        lease_seconds=get("ABOVO_LEASE_SECONDS", "20", _number(5, 3600)),
         log_level=get("ABOVO_LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
         debug=get("ABOVO_DEBUG", "0", _choice("0", "1")) == "1",
     )
@@ -126,6 +128,9 @@ NAMES = (
     "ABOVO_ALLOWED_HOSTS",
     "SECRET_KEY",
     "ABOVO_ADMIN_PASSWORD",
+    "ABOVO_OPEN_LAUNCH",
+    "ABOVO_SLICE_SECONDS",
+    "ABOVO_LEASE_SECONDS",
     "ABOVO_LOG_LEVEL",
     "ABOVO_DEBUG",
 )
@@ -177,6 +182,15 @@ def _whole(low: int, high: int):
     return parse
 
 
+def _number(low: float, high: float):
+    def parse(name: str, value: str) -> float:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not low <= float(value) <= high:
+            raise BadSetting(name, value, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    return parse
+
+
 def _matching(pattern: str, expected: str):
     def parse(name: str, value: str) -> str:
         if not re.fullmatch(pattern, value):
@@ -189,7 +203,7 @@ def _matching(pattern: str, expected: str):
 def _choice(*allowed: str):
     def parse(name: str, value: str) -> str:
         if value.upper() not in allowed:
-            raise BadSetting(name, value, "one of " + ", ".join(allowed))
+            raise BadSetting(name, value, "one of " + ", ".join(filter(None, allowed)))
         return value.upper()
 
     return parse
@@ -248,17 +262,12 @@ def _public_url(name: str, value: str) -> SplitResult | None:
     try:
         parts = urlsplit(value)
         fits = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and parts.path in ("", "/")
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and parts.path in ("", "/")
         )
     except ValueError:
         fits = False
     if not fits or parts.query or parts.fragment or parts.username:
-        raise BadSetting(
-            name, value, "the address people use, such as https://abovo.example.org, without a path"
-        )
+        raise BadSetting(name, value, "the address people use, such as https://abovo.example.org, without a path")
     return parts
 
 

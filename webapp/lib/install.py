@@ -62,15 +62,11 @@ def ensure_venv():
         return
     say("creating .venv/ with Python %s" % sys.version.split()[0])
     shutil.rmtree(VENV, ignore_errors=True)
-    attempt = subprocess.run(
-        [sys.executable, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    attempt = subprocess.run([sys.executable, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if attempt.returncode != 0:
         # Debian keeps ensurepip in a package of its own; a pip outside can fill the environment as well.
         shutil.rmtree(VENV, ignore_errors=True)
-        bare = subprocess.run(
-            [sys.executable, "-m", "venv", "--without-pip", VENV], stderr=subprocess.DEVNULL
-        )
+        bare = subprocess.run([sys.executable, "-m", "venv", "--without-pip", VENV], stderr=subprocess.DEVNULL)
         has_pip = subprocess.run(
             [sys.executable, "-m", "pip", "--version"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
@@ -93,9 +89,7 @@ def ensure_packages(lock_name):
     started = time.monotonic()
     command = pip() + ["install", "--require-hashes", "--no-deps", "--no-compile", "--progress-bar", "off"]
     command += ["--disable-pip-version-check", "--no-input", "--root-user-action", "ignore", "-r", lock_file]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     seen, tail = 0, [""]
     for line in process.stdout or ():
         tail = tail[-20:] + [line]
@@ -147,9 +141,7 @@ def lock():
             command += ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--no-header"]
             # What tests run with is what runs: the second file takes the pins of the first.
             command += ["--group", "dev", "-c", LOCKS["run"]] if name == "dev" else ["--upgrade"]
-            subprocess.run(
-                command + ["--output-file", file_name], check=True, cwd=ROOT, stdout=subprocess.DEVNULL
-            )
+            subprocess.run(command + ["--output-file", file_name], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             say("wrote %s" % file_name)
 
 

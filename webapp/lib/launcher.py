@@ -81,9 +81,7 @@ def listening_socket(environment: Environment) -> socket.socket:
             environment.bind, environment.port, type=socket.SOCK_STREAM
         )[0]
     except OSError as error:
-        raise CannotStart(
-            f"ABOVO_BIND={environment.bind} is no address of this machine: {error.strerror}"
-        ) from None
+        raise CannotStart(f"ABOVO_BIND={environment.bind} is no address of this machine: {error.strerror}") from None
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -160,7 +158,6 @@ class Launcher:
             return database.is_alive()
 
         server.wait_until_ready(is_alive)
-        self.variables["DATABASE_URL"] = server.url
 
     def prepare(self) -> dict:
         """Run `manage.py prepare`; its progress goes to our output. Returns its report."""
@@ -223,9 +220,7 @@ class Launcher:
                     raise CannotStart("the web server does not answer: see the lines above") from None
 
     def welcome(self, account: dict) -> None:
-        address = (
-            self.environment.public_url.geturl() if self.environment.public_url else self.environment.address
-        )
+        address = self.environment.public_url.geturl() if self.environment.public_url else self.environment.address
         say(f"ready at {address} after {time.monotonic() - self.started:.1f} s")
         if account.get("password"):
             print(f"        administrator: {account['administrator']}", flush=True)

@@ -41,9 +41,7 @@ def register() -> None:
 class Channel(virtual.Channel):
     def _put(self, queue, message, **kwargs):
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO abovo_message (queue, payload) VALUES (%s, %s)", [queue, dumps(message)]
-            )
+            cursor.execute("INSERT INTO abovo_message (queue, payload) VALUES (%s, %s)", [queue, dumps(message)])
 
     def _get(self, queue, timeout=None):
         with self.connection.cursor() as cursor:
@@ -103,7 +101,7 @@ class Transport(virtual.Transport):
                 self._database.close()
             self._database = None
 
-    def drain_events(self, connection, timeout=None):
+    def drain_events(self, connection, timeout=None, **kwargs):
         # A worker looks whether it should stop only between these waits.
         return super().drain_events(connection, timeout=min(timeout or LONGEST_WAIT, LONGEST_WAIT))
 
@@ -121,9 +119,7 @@ class Transport(virtual.Transport):
     def _connect(self) -> psycopg.Connection:
         assert self.client is not None
         conninfo = self.client.transport_options["conninfo"]
-        connection = psycopg.connect(
-            conninfo, autocommit=True, connect_timeout=5, application_name="abovo broker"
-        )
+        connection = psycopg.connect(conninfo, autocommit=True, connect_timeout=5, application_name="abovo broker")
         # Losing the last messages in a crash costs nothing: the database's own rows say what is to be done.
         connection.execute("SET synchronous_commit = off")
         return connection

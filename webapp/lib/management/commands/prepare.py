@@ -40,9 +40,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({"administrator": ADMINISTRATOR, "password": password}))
         elif password:
-            self.stdout.write(
-                f"Ab Ovo: administrator {ADMINISTRATOR}, password {password} (shown only this once)"
-            )
+            self.stdout.write(f"Ab Ovo: administrator {ADMINISTRATOR}, password {password} (shown only this once)")
 
     def say(self, text):
         self.progress.write(f"Ab Ovo: {text}")
@@ -54,13 +52,9 @@ class Command(BaseCommand):
             try:
                 return connection.ensure_connection()
             except OperationalError as error:
-                refused = any(
-                    word in str(error) for word in ("refused", "starting up", "No such file", "resolve")
-                )
+                refused = any(word in str(error) for word in ("refused", "starting up", "No such file", "resolve"))
                 if not refused or time.monotonic() > deadline:
-                    raise CommandError(
-                        f"DATABASE_URL: the database does not let us in: {_one_line(error)}"
-                    ) from None
+                    raise CommandError(f"DATABASE_URL: the database does not let us in: {_one_line(error)}") from None
                 time.sleep(0.5)
 
     def migrate(self):
