@@ -1,0 +1,64 @@
+"""`make test`: the linters, then the tests twice: on the embedded set-up, and on PostgreSQL and RabbitMQ servers.
+
+Nothing is left out silently. A server that cannot be had is named; with CI=true, as any skipped test, it is a failure.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests import services
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+LINTERS = {
+    "ruff": [BIN / "ruff", "check", "--quiet", "."],
+    "mypy": [BIN / "mypy", "--no-error-summary"],
+    "import rules": [BIN / "lint-imports"],
+}
+
+
+def main(arguments: list[str]) -> int:
+    started = time.monotonic()
+    results: dict[str, str] = {}
+    for name, command in LINTERS.items():
+        results[name] = run(name, command)
+
+    try:
+        services.ensure_browser()
+        results["browser"] = "passed"
+    except services.Missing as missing:
+        results["browser"] = f"not run: {missing}"
+
+    pytest = [sys.executable, "-m", "pytest", *arguments]
+    results["tests, embedded set-up"] = run("embedded set-up", pytest, without=("DATABASE_URL", "CELERY_BROKER_URL"))
+    try:
+        servers = {"DATABASE_URL": services.ensure_postgres(), "CELERY_BROKER_URL": services.ensure_rabbitmq()}
+    except services.Missing as missing:
+        results["tests, servers"] = f"not run: {missing}"
+    else:
+        servers["DATABASE_URL"] = servers["DATABASE_URL"].rpartition("/")[0] + f"/abovo_{os.getpid()}"
+        # The engine knows of no server: its tests would only run a second time.
+        command = [*pytest, "--ignore", "tests/engine"]
+        results["tests, servers"] = run("PostgreSQL and RabbitMQ servers", command, add=servers)
+
+    print(f"\nIn {time.monotonic() - started:.0f} s:")
+    for name, result in results.items():
+        print(f"  {name}: {result}")
+    bad = [name for name, result in results.items() if result == "failed" or (IN_CI and result != "passed")]
+    return 1 if bad else 0
+
+
+def run(name: str, command: list, *, without: tuple = (), add: dict | None = None) -> str:
+    print(f"\n== {name}", flush=True)
+    environment = {key: value for key, value in os.environ.items() if key not in without}
+    code = subprocess.call([str(part) for part in command], cwd=ROOT, env={**environment, **(add or {})})
+    return "passed" if code == 0 else "failed"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
