@@ -75,9 +75,7 @@ def live_mask(algorithm: Algorithm) -> tuple[tuple[bool, ...], tuple[bool, ...],
     return setup_mask, predict_mask, learn_mask
 
 
-def _backwards(
-    function: Iterable[Instruction], live: set[Register]
-) -> tuple[set[Register], tuple[bool, ...]]:
+def _backwards(function: Iterable[Instruction], live: set[Register]) -> tuple[set[Register], tuple[bool, ...]]:
     """Return the registers live before a function, given those live after it, and which instructions are live."""
     live = set(live)
     mask = []

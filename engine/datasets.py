@@ -87,9 +87,7 @@ def load_dataset(name: str) -> Dataset:
         status = path.stat()
     except OSError:
         known = ", ".join(dataset_names())
-        raise DatasetError(
-            f"dataset: {name} is not known; bundled or in the data folder are {known}"
-        ) from None
+        raise DatasetError(f"dataset: {name} is not known; bundled or in the data folder are {known}") from None
     return _load_file(name, path, status.st_mtime_ns, status.st_size)
 
 
@@ -166,14 +164,10 @@ def _read_arrays(name: str, archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
                 (2, 0): np.lib.format.read_array_header_2_0,
             }.get(version)
             if read_header is None:
-                raise DatasetError(
-                    f"dataset {name}: {array_name} has array format {version}, known are 1.0 and 2.0"
-                )
+                raise DatasetError(f"dataset {name}: {array_name} has array format {version}, known are 1.0 and 2.0")
             shape, _, dtype = read_header(stream)
         if dtype.hasobject:
-            raise DatasetError(
-                f"dataset {name}: {array_name} is an array of Python objects, which is never loaded"
-            )
+            raise DatasetError(f"dataset {name}: {array_name} is an array of Python objects, which is never loaded")
         size = dtype.itemsize
         for length in shape:
             size *= length
@@ -198,24 +192,18 @@ def _checked(name, x, y, class_names=None, x_test=None, y_test=None, *, image_sh
         raise DatasetError(f"dataset {name}: x_train has {len(features)} rows, y_train {len(labels)}")
     classes = np.unique(labels)
     if len(classes) < 2:
-        raise DatasetError(
-            f"dataset {name}: y_train has one class only ({classes[0]}), at least two are needed"
-        )
+        raise DatasetError(f"dataset {name}: y_train has one class only ({classes[0]}), at least two are needed")
     if len(classes) > MAX_CLASSES:
         raise DatasetError(f"dataset {name}: {len(classes)} classes, allowed are up to {MAX_CLASSES}")
     if class_names is None:
         class_names = tuple(str(one) for one in classes)
     if len(class_names) != len(classes):
-        raise DatasetError(
-            f"dataset {name}: {len(class_names)} class_names, but y_train has {len(classes)} classes"
-        )
+        raise DatasetError(f"dataset {name}: {len(class_names)} class_names, but y_train has {len(classes)} classes")
     test_features = test_labels = None
     if x_test is not None:
         test_features, test_labels = _features(name, "x_test", x_test), _labels(name, "y_test", y_test)
         if len(test_features) != len(test_labels):
-            raise DatasetError(
-                f"dataset {name}: x_test has {len(test_features)} rows, y_test {len(test_labels)}"
-            )
+            raise DatasetError(f"dataset {name}: x_test has {len(test_features)} rows, y_test {len(test_labels)}")
         if test_features.shape[1] != features.shape[1]:
             raise DatasetError(
                 f"dataset {name}: x_test has {test_features.shape[1]} features a row, x_train {features.shape[1]}"
@@ -241,9 +229,7 @@ def _features(name: str, array_name: str, values) -> np.ndarray:
         )
     values = values.reshape(len(values), -1)
     if values.shape[1] > MAX_COLUMNS:
-        raise DatasetError(
-            f"dataset {name}: {values.shape[1]} features a row, allowed are up to {MAX_COLUMNS:,}"
-        )
+        raise DatasetError(f"dataset {name}: {values.shape[1]} features a row, allowed are up to {MAX_COLUMNS:,}")
     step = max(1, 10_000_000 // values.shape[1])
     whole = True
     for start in range(0, len(values), step):  # in parts: the checks need little memory
@@ -267,9 +253,7 @@ def _labels(name: str, array_name: str, values) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise DatasetError(f"dataset {name}: {array_name} holds {_kind(values)}, class numbers are allowed")
     if values.ndim != 1 or not len(values):
-        raise DatasetError(
-            f"dataset {name}: {array_name} has shape {values.shape}, expected one class number a row"
-        )
+        raise DatasetError(f"dataset {name}: {array_name} has shape {values.shape}, expected one class number a row")
     if values.dtype.kind == "f" and not np.all(np.isfinite(values) & (values == np.floor(values))):
         raise DatasetError(f"dataset {name}: {array_name} holds numbers that are not whole")
     return values.astype(np.int64)

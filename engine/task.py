@@ -62,9 +62,7 @@ def tasks_from_text(text: str | bytes) -> list[Task]:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise TaskError(
-            f"tasks: not valid JSON, line {error.lineno} column {error.colno}: {error.msg}"
-        ) from None
+        raise TaskError(f"tasks: not valid JSON, line {error.lineno} column {error.colno}: {error.msg}") from None
     except (UnicodeDecodeError, RecursionError):
         raise TaskError("tasks: not valid JSON: not text, or nested too deeply") from None
     return tasks_from_json(data)
@@ -99,17 +97,13 @@ def _task_from_json(data: Any, place: str) -> Task:
             f"{place}.features_size: {_shown(size)} is not allowed, whole numbers from 1 to {MAX_FEATURES} are"
         )
     if eval_type not in EVAL_TYPES:
-        raise TaskError(
-            f"{place}.eval_type: {_shown(eval_type)} is not allowed, one of {', '.join(EVAL_TYPES)} is"
-        )
+        raise TaskError(f"{place}.eval_type: {_shown(eval_type)} is not allowed, one of {', '.join(EVAL_TYPES)} is")
     arrays = {}
     for part in ("train", "valid"):
         rows = _matrix(data[f"{part}_features"], size, f"{place}.{part}_features")
         labels = _vector(data[f"{part}_labels"], f"{place}.{part}_labels")
         if len(rows) != len(labels):
-            raise TaskError(
-                f"{place}.{part}_labels: {len(labels)} labels, but {part}_features has {len(rows)} rows"
-            )
+            raise TaskError(f"{place}.{part}_labels: {len(labels)} labels, but {part}_features has {len(rows)} rows")
         if eval_type == "ACCURACY":
             for index in np.flatnonzero((labels != 0) & (labels != 1))[:1]:
                 raise TaskError(
@@ -224,9 +218,7 @@ def _net(spec: TaskSpec, seed: int) -> Task:
 def _synthetic(spec: TaskSpec, seed: int, title: str, label: Callable[[np.ndarray], np.ndarray]) -> Task:
     train = _stream(seed, _TRAIN).standard_normal((spec.train_examples, spec.features))
     valid = _stream(seed, _VALID).standard_normal((spec.valid_examples, spec.features))
-    return Task(
-        spec.features, "RMS_ERROR", train, label(train), valid, label(valid), name=f"{title}, seed {seed}"
-    )
+    return Task(spec.features, "RMS_ERROR", train, label(train), valid, label(valid), name=f"{title}, seed {seed}")
 
 
 _SYNTHETIC: dict[str, Callable[[TaskSpec, int], Task]] = {"linear": _linear, "affine": _affine, "net": _net}
@@ -275,12 +267,8 @@ def _projected(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: in
     """
     rows = _stream(seed, _ROWS)
     if role == "final" and dataset.test_labels is not None:
-        (train,) = _split(
-            dataset.labels, pair, [spec.train_examples], rows, f"{dataset.name} (training split)"
-        )
-        (valid,) = _split(
-            dataset.test_labels, pair, [spec.valid_examples], rows, f"{dataset.name} (test split)"
-        )
+        (train,) = _split(dataset.labels, pair, [spec.train_examples], rows, f"{dataset.name} (training split)")
+        (valid,) = _split(dataset.test_labels, pair, [spec.valid_examples], rows, f"{dataset.name} (test split)")
         valid_rows, valid_labels = dataset.test_features[valid], dataset.test_labels[valid]
     else:
         sizes = [spec.train_examples, spec.valid_examples]

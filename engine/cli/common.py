@@ -36,9 +36,7 @@ def parse_json(text: str, what: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise Refusal(
-            f"{what}: not valid JSON, line {error.lineno} column {error.colno}: {error.msg}"
-        ) from None
+        raise Refusal(f"{what}: not valid JSON, line {error.lineno} column {error.colno}: {error.msg}") from None
     except (RecursionError, ValueError) as error:
         raise Refusal(f"{what}: not valid JSON: {error}") from None
 

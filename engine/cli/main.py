@@ -71,12 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--role", choices=("search", "select", "final"), default="search", help="which of the preset's tasks"
     )
-    evaluate.add_argument(
-        "--epochs", type=_whole(1, 1000), metavar="N", help="passes over the training examples"
-    )
-    evaluate.add_argument(
-        "--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of tasks and random ops"
-    )
+    evaluate.add_argument("--epochs", type=_whole(1, 1000), metavar="N", help="passes over the training examples")
+    evaluate.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of tasks and random ops")
 
     search = add("search", "cli.search", "search for an algorithm")
     what = search.add_mutually_exclusive_group(required=True)
@@ -126,9 +122,7 @@ def _whole(low: int, high: int):
         except ValueError:
             value = low - 1
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                f'"{text}" is not allowed, whole numbers from {low:,} to {high:,} are'
-            )
+            raise argparse.ArgumentTypeError(f'"{text}" is not allowed, whole numbers from {low:,} to {high:,} are')
         return value
 
     return parse

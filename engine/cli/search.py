@@ -72,9 +72,7 @@ def _warm_up(spec: SearchSpec, seed: int) -> None:
     search.checkpoint()
 
 
-def _run_all(
-    spec: SearchSpec, seeds: list[int], stop: threading.Event, progress: Progress
-) -> list[tuple[int, Any]]:
+def _run_all(spec: SearchSpec, seeds: list[int], stop: threading.Event, progress: Progress) -> list[tuple[int, Any]]:
     """Run one search a seed, each in its own thread (compiled code releases the interpreter lock).
 
     When one is solved, the others end too. Returns (seed, last report) of those that have a result.
@@ -100,11 +98,7 @@ def _run_all(
             if any(future.done() and future.exception() for future in futures):
                 stop.set()
         reports = [future.result() for future in futures]
-    return [
-        (seed, one)
-        for seed, one in zip(seeds, reports, strict=True)
-        if one is not None and one.result is not None
-    ]
+    return [(seed, one) for seed, one in zip(seeds, reports, strict=True) if one is not None and one.result is not None]
 
 
 @contextlib.contextmanager

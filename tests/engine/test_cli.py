@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from engine.algorithm import Algorithm
 from engine.baselines import linear
 from engine.cli import search as search_command
 from engine.cli.main import main
@@ -340,3 +341,64 @@ def test_unknown_command(run):
     status, out, err = run("frobnicate")
     assert (status, out) == (2, "")
     assert err.startswith("python -m engine: COMMAND: invalid choice: 'frobnicate'")
+
+
+# --- explain and export -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program.json"
+    path.write_text(json.dumps(linear().to_json()))
+    return path
+
+
+def test_explain(run, program):
+    status, out, _ = run("explain", program)
+    assert status == 0
+    assert out.startswith("A linear model that learns by gradient descent\nMotifs: gradient descent\ndef Setup():\n")
+    assert "  v1 = v1 + v2      # update: of weights\n" in out
+    data = json.loads(run("explain", program, "--json")[1])
+    assert data["motifs"] == ["gradient descent"]
+    assert [line["role"] for line in data["lines"]][-1] == "update"
+
+
+def test_explain_reads_standard_input_and_the_result_of_a_search(run):
+    text = json.dumps({"solved": True, "program": linear().to_json()})
+    assert run("explain", "-", text=text)[1].startswith("A linear model")
+
+
+def test_export(run, program):
+    status, out, _ = run("export", program, "--to", "python", "--name", "My model")
+    assert (status, out.splitlines()[0]) == (0, '"""My model: A linear model that learns by gradient descent.')
+    assert (
+        "class MyModelRegressor"
+        in run("export", program, "--to", "sklearn", "--name", "My model", "--type", "regression")[1]
+    )
+    assert Algorithm.from_json(json.loads(run("export", program, "--to", "json")[1])) == linear()
+    assert r"\begin{tabular}" in run("export", program, "--to", "latex")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "program: not valid JSON, line 1 column 2: "),
+        ("[]", "program: expected an object with setup, predict and learn, got []"),
+        ('{"setup": [], "predict": []}', "learn: missing; a program has setup, predict and learn"),
+        ('{"setup": [{"op": 3}], "predict": [], "learn": []}', "setup[0].op: unknown op 3"),
+    ],
+)
+def test_explain_and_export_refuse(run, text, message):
+    for arguments in (["explain", "-"], ["export", "-", "--to", "python"]):
+        status, out, err = run(*arguments, text=text)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"python -m engine {arguments[0]}: {message}")
+        assert err.count("\n") == 1
+
+
+def test_export_refuses_formats_and_missing_files(run, program):
+    status, _, err = run("export", program, "--to", "java")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "--to: invalid choice: 'java' (choose from" in err
+    status, _, err = run("export", "/nowhere", "--to", "json")
+    assert (status, err) == (2, "python -m engine export: program: cannot read /nowhere: No such file or directory\n")
