@@ -3,6 +3,8 @@
 # Without its bytecode cache every start of Python would take twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= python3
+# Who names a Python wants that one; otherwise any .venv/ that works is kept.
+INSTALL = $(PYTHON) -I webapp/lib/install.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 VENV := .venv/bin
 PYTEST := $(VENV)/python -m pytest
 
@@ -13,10 +15,10 @@ python:
 	@command -v $(PYTHON) >/dev/null || { echo "Ab Ovo needs Python 3.11 or later: no $(PYTHON) found on this machine" >&2; exit 2; }
 
 install: python ## prepare .venv/ with what running needs
-	@$(PYTHON) -I webapp/lib/install.py
+	@$(INSTALL)
 
 install-dev: python ## prepare .venv/ with what testing needs too
-	@$(PYTHON) -I webapp/lib/install.py --dev
+	@$(INSTALL) --dev
 
 run: install ## start database, web, worker and scheduler; Ctrl-C stops them
 	@$(VENV)/python -m webapp.lib.launcher
@@ -40,7 +42,7 @@ bench: install ## measure the engine
 	@$(VENV)/python -m engine bench
 
 lock: python ## pin the dependencies of pyproject.toml anew
-	@$(PYTHON) -I webapp/lib/install.py --lock
+	@$(INSTALL) --lock
 
 clean: ## remove .venv/ and caches (never var/)
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -1,4 +1,6 @@
-"""Prepare .venv/ from the lock files: `python3 -I webapp/lib/install.py [--dev | --lock]`.
+"""Prepare .venv/ from the lock files: `python3 -I webapp/lib/install.py [--dev] [--this-python]`, or `--lock`.
+
+A .venv/ that works is kept, whichever Python asks; `--this-python` makes it anew when it is of another one.
 
 Runs before anything is installed, on whatever `python3` is: standard library only, and no syntax newer than 3.6,
 so that an old Python gets as far as the line that says what is needed.
@@ -18,13 +20,14 @@ VENV = os.path.join(ROOT, ".venv")
 VENV_PYTHON = os.path.join(VENV, "bin", "python")
 OLDEST, NEWEST = (3, 11), (3, 14)
 LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+OPTIONS = ("--dev", "--this-python", "--lock")
 LOCK_TOOL = "uv==0.13.8"
 
 
 def main(arguments):
-    unknown = [argument for argument in arguments if argument not in ("--dev", "--lock")]
+    unknown = [argument for argument in arguments if argument not in OPTIONS]
     if unknown:
-        fail("install.py: unknown option %s: expected --dev or --lock" % unknown[0])
+        fail("install.py: unknown option %s: expected %s" % (unknown[0], " or ".join(OPTIONS)))
     ensure_python(arguments)
     if "--lock" in arguments:
         return lock()
@@ -35,7 +38,7 @@ def main(arguments):
         except OSError:
             say("waiting for another installation into .venv/ to end")
             fcntl.flock(guard, fcntl.LOCK_EX)
-        ensure_venv()
+        ensure_venv(only_this="--this-python" in arguments)
         for name in names:
             ensure_packages(LOCKS[name])
 
@@ -54,11 +57,12 @@ def ensure_python(arguments):
     )
 
 
-def ensure_venv():
-    """Create .venv/ anew where it is missing, broken, or of another Python."""
-    identity = "%s %s" % (sys.version, os.path.realpath(sys.executable))
+def ensure_venv(only_this):
+    """Create .venv/ anew where it is missing, broken, or of a Python that does not fit."""
+    own = "%d.%d" % sys.version_info[:2]
     stamp = os.path.join(VENV, "abovo-python")
-    if read(stamp) == identity and os.path.exists(VENV_PYTHON):
+    made_with = read(stamp)
+    if made_with and (made_with == own or not only_this) and version_of(VENV_PYTHON) == made_with:
         return
     say("creating .venv/ with Python %s" % sys.version.split()[0])
     shutil.rmtree(VENV, ignore_errors=True)
@@ -75,7 +79,16 @@ def ensure_venv():
             fail(
                 "this Python cannot create environments: install its venv module (on Debian and Ubuntu: apt-get install python3-venv)"
             )
-    write(stamp, identity)
+    write(stamp, own)
+
+
+def version_of(python):
+    """What this Python says it is, or None: its system may have replaced or removed it."""
+    question = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        return subprocess.check_output([python, "-I", "-c", question], stderr=subprocess.DEVNULL).decode().strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def ensure_packages(lock_name):

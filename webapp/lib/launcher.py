@@ -149,6 +149,7 @@ class Launcher:
         server.prepare()
         options = server.credentials()
         database = Child("database", server.command(), options, stop_signal=signal.SIGINT)
+        database.unsaid = "terminating connection due to administrator command"  # what stopping it means
         self.supervisor.start(database)
         self.database = database
 

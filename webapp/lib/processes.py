@@ -21,6 +21,8 @@ class Child:
     command: list[str]
     options: dict = field(default_factory=dict)
     stop_signal: int = signal.SIGTERM
+    #: Lines with this in them are not worth anybody's time.
+    unsaid: str | None = None
     process: subprocess.Popen | None = None
     rest: bytes = b""
     restarts: list[float] = field(default_factory=list)
@@ -142,8 +144,7 @@ class Supervisor:
         if not data and child.rest:
             lines, child.rest = [*lines, child.rest], b""
         for line in lines:
-            if line.strip():
-                self._print(f"{child.name.ljust(self._width)} | {line.decode(errors='replace').rstrip()}")
+            self._say_for(child, line)
 
     def _drain(self, child: Child) -> None:
         """What is left in the pipe of a child that has ended; a grandchild may still hold the other end."""
@@ -154,11 +155,15 @@ class Supervisor:
             if not ready:
                 self._selector.unregister(child.process.stdout)
                 child.process.stdout.close()
-                if before:
-                    self._print(f"{child.name.ljust(self._width)} | {before.decode(errors='replace')}")
-                    child.rest = b""
+                self._say_for(child, before)
+                child.rest = b""
                 return
             self._read(child)
+
+    def _say_for(self, child: Child, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip()
+        if text and not (child.unsaid and child.unsaid in text):
+            self._print(f"{child.name.ljust(self._width)} | {text}")
 
     def _print(self, line: str) -> None:
         try:
