@@ -22,7 +22,7 @@ def launch_is_open() -> bool:
     return bool(
         environment
         and environment.bind in ("127.0.0.1", "::1", "localhost")
-        and not environment.database_url
+        and not environment.celery_broker_url
         and not environment.public_url
         and not environment.allowed_hosts
     )

@@ -65,8 +65,8 @@ class Shape:
         return self.height - self.bottom
 
 
-WIDE = Shape("wide", 1152, 384, left=56, right=120, top=32, bottom=52, x_ticks=8, y_ticks=6)
-NARROW = Shape("narrow", 358, 288, left=40, right=68, top=32, bottom=48, x_ticks=3, y_ticks=5)
+WIDE = Shape("wide", 1152, 384, left=56, right=140, top=32, bottom=52, x_ticks=8, y_ticks=6)
+NARROW = Shape("narrow", 358, 288, left=40, right=88, top=32, bottom=48, x_ticks=3, y_ticks=5)
 
 
 @dataclass
@@ -188,7 +188,9 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range) -> Drawi
         if points:
             value = [y for _, y in one.points if y is not None][-1]
             x, y = points[-1]
-            drawing.labels.append(Label(one.kind, one.label, score_text(value), x + 8, y, y))
+            # A line that ends below the axis lies on it; the arrow says so.
+            text = score_text(value) + (" ↓" if value < bottom else "")
+            drawing.labels.append(Label(one.kind, one.label, text, x + 8, y, y))
     if band:
         upper = thin([(at_x(x), at_y(high)) for x, _, high in band], width // 3)
         lower = thin([(at_x(x), at_y(low)) for x, low, _ in band], width // 3)

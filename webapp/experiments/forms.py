@@ -10,6 +10,8 @@ from engine.spec import SearchSpec, SpecError
 from webapp.experiments.describe import count, duration
 from webapp.experiments.services.launch import SEED_LIMIT
 
+FIRST_PRESET = "digits"
+
 FIELD_OF_SPEC = {
     "preset": "preset",
     "population_size": "population_size",
@@ -45,9 +47,10 @@ class LaunchForm(forms.Form):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.presets = {name: preset(name) for name in preset_names()}
+        names = sorted(preset_names(), key=lambda name: (name != FIRST_PRESET, preset_names().index(name)))
+        self.presets = {name: preset(name) for name in names}
         self.fields["preset"].choices = [(name, spec.title) for name, spec in self.presets.items()]
-        self.fields["preset"].initial = "digits" if "digits" in self.presets else next(iter(self.presets))
+        self.fields["preset"].initial = next(iter(self.presets))
         self._explain(
             "max_seconds",
             _("How long the engine works, compiling not counted."),

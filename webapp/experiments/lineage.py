@@ -19,6 +19,7 @@ from engine.algorithm import COMPONENT_FUNCTIONS
 from webapp.experiments.models import Individual, Waypoint
 
 STRETCH = 256
+NEUTRAL = 1e-9
 
 _LINE = """
     WITH RECURSIVE line AS (
@@ -83,8 +84,8 @@ class Step:
 
     @property
     def is_neutral(self) -> bool:
-        """Whether the score stayed exactly as it was."""
-        return self.number > 0 and self.score == self.parent_score
+        """Whether the score stayed as it was; sums of the same task scores may differ in their last bit."""
+        return self.number > 0 and (self.gain is None or abs(self.gain) < NEUTRAL)
 
     def to_json(self) -> list:
         """Return the step as waypoints keep it."""

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import F, Max, QuerySet
+from django.db import connection
+from django.db.models import F, QuerySet
 
 from engine.spec import SearchSpec
 from webapp.experiments import access
-from webapp.experiments.models import Algorithm, CurvePoint, Find, Search
+from webapp.experiments.models import Algorithm, Find, Search
 
 CURVE_BINS = 420
+
+_CURVE = """
+    WITH points AS (
+        SELECT point.*, max(point.individuals) OVER () + 1 AS "end"
+        FROM experiments_curvepoint point JOIN experiments_island island ON island.id = point.island_id
+        WHERE island.search_id = %(search)s AND island.index = %(index)s
+    )
+    SELECT DISTINCT ON (individuals * %(bins)s / "end") individuals, seconds, best_so_far, mean, deviation
+    FROM points ORDER BY individuals * %(bins)s / "end", individuals DESC
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +79,10 @@ def best_scores(search_ids: list[int]) -> dict[int, list[tuple[int, float | None
 
 
 def curve(search: Search, *, island_index: int = 0) -> list[Point]:
-    """Return an island's curve, thinned by the database to the last point of each stretch."""
-    points = CurvePoint.objects.filter(island__search=search, island__index=island_index)
-    last = points.aggregate(last=Max("individuals"))["last"]
-    if last is None:
-        return []
-    rows = (
-        points.annotate(bin=F("individuals") * CURVE_BINS / (last + 1))
-        .order_by("bin", "-individuals")
-        .distinct("bin")
-        .values_list("individuals", "seconds", "best_so_far", "mean", "deviation")
-    )
-    return [Point(*row) for row in rows]
+    """Return an island's curve, thinned by the database to the last point of each stretch of the axis."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CURVE, {"search": search.pk, "index": island_index, "bins": CURVE_BINS})
+        return [Point(*row) for row in cursor.fetchall()]
 
 
 def recent_rate(search: Search, points: list[Point], *, over_seconds: float = 10.0) -> float | None:

@@ -16,8 +16,11 @@ from webapp.experiments import access, charts, code, describe, lineage, queries
 from webapp.experiments.models import Algorithm, Find
 
 CALLOUTS = 5
-SHOWN_EVENTS = 120
-"""Steps that changed the score, and neutral stretches, on the page itself; the rest is on the pages of all steps."""
+TURNS = 12
+"""Steps with the largest gains, which the page shows unfolded beside the first and the last one."""
+
+DIFF_LINES = 6
+FOLDED_EVENTS = 60
 
 PER_PAGE = 200
 
@@ -48,8 +51,7 @@ def algorithm(request, permalink: str):
             "functions": functions,
             "dead": code.dead_count(functions),
             "step_count": step_count,
-            "events": [_entry(event, features_size) for event in events[-SHOWN_EVENTS:]],
-            "hidden": max(len(events) - SHOWN_EVENTS, 0),
+            "turns": _turns(events, features_size),
             "chart": _ancestry_chart(find, spec, step_count, events) if step_count else None,
         },
     )
@@ -153,19 +155,71 @@ def _scores(find: Find, spec: SearchSpec) -> list[dict]:
     ]
 
 
+def _turns(events: list[lineage.Step | lineage.Neutral], features_size: int | None) -> list[dict]:
+    """Return the steps that mattered most, each with what lies folded before it."""
+    steps = [event for event in events if isinstance(event, lineage.Step)]
+    gains = _record_gains(steps)
+    largest = sorted(gains, key=lambda number: -gains[number])[:TURNS]
+    shown = {step.number for step in [*steps[:1], *steps[-1:]]} | set(largest)
+    turns: list[dict] = []
+    folded: list[lineage.Step | lineage.Neutral] = []
+    for event in events:
+        if isinstance(event, lineage.Step) and event.number in shown:
+            turns += [*_fold(folded, features_size), _entry(event, features_size)]
+            folded = []
+        else:
+            folded.append(event)
+    return turns + _fold(folded, features_size)
+
+
+def _record_gains(steps: list[lineage.Step]) -> dict[int, float]:
+    """Return by how much each step raised the best score of the line so far; steps that did not are left out."""
+    best: float | None = None
+    gains = {}
+    for step in steps:
+        if step.score is None:
+            continue
+        if best is not None and step.score > best:
+            gains[step.number] = step.score - best
+        best = step.score if best is None else max(best, step.score)
+    return gains
+
+
+def _fold(events: list[lineage.Step | lineage.Neutral], features_size: int | None) -> list[dict]:
+    if not events:
+        return []
+    neutral = [event for event in events if isinstance(event, lineage.Neutral)]
+    first = events[0].first if isinstance(events[0], lineage.Neutral) else events[0].number
+    return [
+        {
+            "kind": "fold",
+            "first": first,
+            "page": first // PER_PAGE + 1,
+            "neutral": sum(event.count for event in neutral),
+            "copies": sum(event.copies for event in neutral),
+            "small": len(events) - len(neutral),
+            "entries": [_entry(event, features_size) for event in events[:FOLDED_EVENTS]],
+            "left_out": max(len(events) - FOLDED_EVENTS, 0),
+        }
+    ]
+
+
 def _entry(event: lineage.Step | lineage.Neutral, features_size: int | None) -> dict:
     """Return a step or a neutral stretch for the template."""
     if isinstance(event, lineage.Neutral):
         return {"kind": "neutral", "stretch": event, "page": event.first // PER_PAGE + 1}
-    return {"kind": "step", "step": event, "lines": code.diff_lines(event.diff, features_size=features_size)}
+    lines = code.diff_lines(event.diff, features_size=features_size)
+    return {"kind": "step", "step": event, "lines": lines[:DIFF_LINES], "more_lines": lines[DIFF_LINES:]}
 
 
 def _ancestry_chart(
     find: Find, spec: SearchSpec, step_count: int, events: list[lineage.Step | lineage.Neutral]
 ) -> charts.Chart:
     scored = [event for event in events if isinstance(event, lineage.Step) and event.score is not None]
-    gains = sorted((step.gain for step in scored if step.gain is not None and step.gain > 0), reverse=True)
-    smallest = gains[min(CALLOUTS, len(gains)) - 1] if gains else 1.0
+    gains = _record_gains(scored)
+    called = sorted((number for number in gains if gains[number] >= 0.005), key=lambda number: -gains[number])[
+        :CALLOUTS
+    ]
     changes = [step for step in scored if step.gain is not None and step.gain != 0.0]
     floor = queries.chance(spec)
     stride = max(1, len(changes) // 24)
@@ -197,11 +251,11 @@ def _ancestry_chart(
                 y=max(step.score, floor),
                 title=_("Step %(n)d, %(what)s: %(gain)s")
                 % {"n": step.number, "what": describe.mutation_words(step.mutation), "gain": charts.signed(step.gain)},
-                callout=charts.signed(step.gain) if step.gain >= max(smallest, 0.005) else "",
+                callout=charts.signed(gains[step.number]) if step.number in called else "",
                 href=f"#step-{step.number}",
             )
             for step in changes
-            if step.gain > 0
+            if step.number in gains
         ],
         x_range=(0, max(find.birth, 1)),
         y_floor=floor,

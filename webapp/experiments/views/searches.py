@@ -6,6 +6,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -45,7 +46,7 @@ def search_list(request):
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request):
     if not access.may_launch(request.user):
-        return redirect_to_login(request.get_full_path())
+        return redirect_to_login(request.get_full_path(), reverse("login"))
     form = LaunchForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         search = launch_search(
@@ -117,7 +118,9 @@ def _live_context(request, search: Search) -> dict:
         }
         for find in queries.improvements(search, limit=FEED_LENGTH)
     ]
-    share = (search.fec_hits + search.cache_hits) / search.individuals if search.individuals else None
+    # Programs whose score was known from an equal or equivalent one.
+    answered = search.individuals - search.evaluations - search.rejected
+    share = max(answered, 0) / search.individuals if search.individuals else None
     return {
         "search": search,
         "spec": spec,
@@ -131,6 +134,7 @@ def _live_context(request, search: Search) -> dict:
         "task_words": describe.task_words(spec.search_tasks),
         "best": shown,
         "baselines": describe.baselines_of(search),
+        "final_baselines": describe.baselines_of(search, "final"),
         "functions": functions,
         "dead": code.dead_count(functions),
         "feed": feed,
