@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.ops import OP_SET_VERSION, OPS, Op, OpInfo
 
@@ -86,10 +87,12 @@ class Instruction:
     def from_json(cls, data: Any, *, registers: Registers | None = None, place: str = "instruction") -> Instruction:
         """Read and check one instruction; `place` begins the error message. Raises ProgramError."""
         if not isinstance(data, Mapping):
-            raise ProgramError(f"{place}: expected an object like {{\"op\": \"SCALAR_SUM\", …}}, got {_shown(data)}")
+            raise ProgramError(f'{place}: expected an object like {{"op": "SCALAR_SUM", …}}, got {_shown(data)}')
         name = data.get("op")
         if not isinstance(name, str) or name not in Op.__members__:
-            raise ProgramError(f"{place}.op: unknown op {_shown(name)}; allowed are the names of `python -m engine ops`")
+            raise ProgramError(
+                f"{place}.op: unknown op {_shown(name)}; allowed are the names of `python -m engine ops`"
+            )
         info = OPS[Op[name]]
         allowed = {"op", *("in1", "in2")[: len(info.inputs)]}
         allowed |= {"out"} if info.output else set()
@@ -219,7 +222,9 @@ def _address(data, key, kind, lowest, registers, place, name) -> int:
     if not lowest <= value <= highest:
         if highest < lowest:
             raise ProgramError(f"{place}.{key}: {name} needs a register of type {kind}, and there is none to use")
-        raise ProgramError(f"{place}.{key}: register {kind}{value} out of range, allowed {kind}{lowest} to {kind}{highest}")
+        raise ProgramError(
+            f"{place}.{key}: register {kind}{value} out of range, allowed {kind}{lowest} to {kind}{highest}"
+        )
     return value
 
 
@@ -239,7 +244,9 @@ def _constants(data, info: OpInfo, place: str) -> tuple[float, ...]:
         except (ValueError, OverflowError) as error:
             raise ProgramError(f"{place}.constants: {name}: {error}") from None
         if name in ("i", "j") and not 0 <= number < 1:
-            raise ProgramError(f"{place}.constants: {name}: index fraction {_shown(value)} out of range, allowed [0, 1)")
+            raise ProgramError(
+                f"{place}.constants: {name}: index fraction {_shown(value)} out of range, allowed [0, 1)"
+            )
         result.append(number)
     return tuple(result)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -117,7 +118,11 @@ class Evaluator:
             ctx[at.IS_ACCURACY] = first.eval_type == "ACCURACY"
             ctx[at.MAX_ABS_ERROR] = np.float64(self.max_abs_error).view(np.int64)
             ctx[at.ACTIVE], ctx[at.STEPS] = _address(group.active[g]), _address(group.steps[g])
-            ctx[at.ALIVE], ctx[at.TOTALS], ctx[at.FITNESS] = _address(alive), _address(totals), _address(group.fitness[g])
+            ctx[at.ALIVE], ctx[at.TOTALS], ctx[at.FITNESS] = (
+                _address(alive),
+                _address(totals),
+                _address(group.fitness[g]),
+            )
             group.addresses[g] = _address(ctx)
         return group
 

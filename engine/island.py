@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -262,7 +263,17 @@ class Island:
         new_place[held] = np.arange(len(held))
         arrays = {
             name: getattr(self.pool, name)[held]
-            for name in ("code", "constants", "lengths", "scores", "births", "parent_births", "holders", "kinds", "stored")
+            for name in (
+                "code",
+                "constants",
+                "lengths",
+                "scores",
+                "births",
+                "parent_births",
+                "holders",
+                "kinds",
+                "stored",
+            )
         }
         arrays["parents"] = new_place[self.pool.parents[held]]
         arrays["population"] = np.where(self.population >= 0, new_place[self.population], -1)
@@ -352,7 +363,9 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
     decoded = programs.new_decoded(rows)
     attach(evaluator, decoded)
     train_examples = spec.search_tasks.train_examples
-    largest = np.inf if spec.train_budget is None else spec.train_budget * program_cost(neural_network(), train_examples)
+    largest = (
+        np.inf if spec.train_budget is None else spec.train_budget * program_cost(neural_network(), train_examples)
+    )
     fec = spec.fec
     return evolution.Scoring(
         group=evaluator.group,
@@ -360,7 +373,9 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
         constant_bits=compact.constants.view(np.uint64),
         constant_words=compact.constants.view(np.int64),
         decoded=decoded,
-        addresses=np.array([decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data], np.int64),
+        addresses=np.array(
+            [decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data], np.int64
+        ),
         shape=np.array([evaluator.features, evaluator.lanes], np.int64),
         error_bits=evaluator.error_bits,
         error_addresses=evaluator.error_addresses,

@@ -149,12 +149,30 @@ OPS: tuple[OpInfo, ...] = (
     OpInfo(Op.VECTOR_PRODUCT, "v{o} = v{a} * v{b}", "vv", "v", (), 4.5, "elementwise product"),
     OpInfo(Op.VECTOR_DIVISION, "v{o} = v{a} / v{b}", "vv", "v", (), 4.56, "elementwise quotient, IEEE"),
     OpInfo(Op.VECTOR_INNER_PRODUCT, "s{o} = dot(v{a}, v{b})", "vv", "s", (), 4.29, "dot product"),
-    OpInfo(Op.VECTOR_OUTER_PRODUCT, "m{o} = outer(v{a}, v{b})", "vv", "m", (), 9.83, "outer product, m[i, j] = a[i] b[j]"),
+    OpInfo(
+        Op.VECTOR_OUTER_PRODUCT, "m{o} = outer(v{a}, v{b})", "vv", "m", (), 9.83, "outer product, m[i, j] = a[i] b[j]"
+    ),
     OpInfo(Op.SCALAR_MATRIX_PRODUCT, "m{o} = s{a} * m{b}", "sm", "m", (), 5.99, "matrix scaled by a scalar"),
     OpInfo(Op.MATRIX_RECIPROCAL, "m{o} = 1 / m{a}", "m", "m", (), 24.34, "reciprocal of each element"),
     OpInfo(Op.MATRIX_VECTOR_PRODUCT, "v{o} = dot(m{a}, v{b})", "mv", "v", (), 9.31, "matrix times column vector"),
-    OpInfo(Op.VECTOR_COLUMN_BROADCAST, "m{o} = bcast(v{a}, axis=0)", "v", "m", (), 10.99, "every column is the vector, m[i, j] = a[i]"),
-    OpInfo(Op.VECTOR_ROW_BROADCAST, "m{o} = bcast(v{a}, axis=1)", "v", "m", (), 11.09, "every row is the vector, m[i, j] = a[j]"),
+    OpInfo(
+        Op.VECTOR_COLUMN_BROADCAST,
+        "m{o} = bcast(v{a}, axis=0)",
+        "v",
+        "m",
+        (),
+        10.99,
+        "every column is the vector, m[i, j] = a[i]",
+    ),
+    OpInfo(
+        Op.VECTOR_ROW_BROADCAST,
+        "m{o} = bcast(v{a}, axis=1)",
+        "v",
+        "m",
+        (),
+        11.09,
+        "every row is the vector, m[i, j] = a[j]",
+    ),
     OpInfo(Op.MATRIX_NORM, "s{o} = norm(m{a})", "m", "s", (), 6.42, "Frobenius norm"),
     OpInfo(Op.MATRIX_COLUMN_NORM, "v{o} = norm(m{a}, axis=0)", "m", "v", (), 6.68, "Euclidean norm of each column"),
     OpInfo(Op.MATRIX_ROW_NORM, "v{o} = norm(m{a}, axis=1)", "m", "v", (), 13.35, "Euclidean norm of each row"),
@@ -166,26 +184,94 @@ OPS: tuple[OpInfo, ...] = (
     OpInfo(Op.MATRIX_DIVISION, "m{o} = m{a} / m{b}", "mm", "m", (), 18.23, "elementwise quotient, IEEE"),
     OpInfo(Op.MATRIX_MATRIX_PRODUCT, "m{o} = matmul(m{a}, m{b})", "mm", "m", (), 14.52, "matrix product"),
     OpInfo(Op.SCALAR_MIN, "s{o} = minimum(s{a}, s{b})", "ss", "s", (), 3.68, "smaller of two; a when either is NaN"),
-    OpInfo(Op.VECTOR_MIN, "v{o} = minimum(v{a}, v{b})", "vv", "v", (), 3.99, "elementwise smaller; a when either is NaN"),
-    OpInfo(Op.MATRIX_MIN, "m{o} = minimum(m{a}, m{b})", "mm", "m", (), 5.46, "elementwise smaller; b when either is NaN"),
+    OpInfo(
+        Op.VECTOR_MIN, "v{o} = minimum(v{a}, v{b})", "vv", "v", (), 3.99, "elementwise smaller; a when either is NaN"
+    ),
+    OpInfo(
+        Op.MATRIX_MIN, "m{o} = minimum(m{a}, m{b})", "mm", "m", (), 5.46, "elementwise smaller; b when either is NaN"
+    ),
     OpInfo(Op.SCALAR_MAX, "s{o} = maximum(s{a}, s{b})", "ss", "s", (), 4.57, "larger of two; a when either is NaN"),
-    OpInfo(Op.VECTOR_MAX, "v{o} = maximum(v{a}, v{b})", "vv", "v", (), 3.97, "elementwise larger; a when either is NaN"),
-    OpInfo(Op.MATRIX_MAX, "m{o} = maximum(m{a}, m{b})", "mm", "m", (), 5.84, "elementwise larger; b when either is NaN"),
+    OpInfo(
+        Op.VECTOR_MAX, "v{o} = maximum(v{a}, v{b})", "vv", "v", (), 3.97, "elementwise larger; a when either is NaN"
+    ),
+    OpInfo(
+        Op.MATRIX_MAX, "m{o} = maximum(m{a}, m{b})", "mm", "m", (), 5.84, "elementwise larger; b when either is NaN"
+    ),
     OpInfo(Op.VECTOR_MEAN, "s{o} = mean(v{a})", "v", "s", (), 4.28, "mean of the elements"),
     OpInfo(Op.MATRIX_MEAN, "s{o} = mean(m{a})", "m", "s", (), 4.6, "mean of the elements"),
     OpInfo(Op.MATRIX_ROW_MEAN, "v{o} = mean(m{a}, axis=1)", "m", "v", (), 9.76, "mean of each row"),
-    OpInfo(Op.MATRIX_ROW_ST_DEV, "v{o} = std(m{a}, axis=1)", "m", "v", (), 16.77, "population standard deviation of each row"),
-    OpInfo(Op.VECTOR_ST_DEV, "s{o} = std(v{a})", "v", "s", (), 5.59, "population standard deviation, sqrt(E[x^2] - E[x]^2)"),
+    OpInfo(
+        Op.MATRIX_ROW_ST_DEV,
+        "v{o} = std(m{a}, axis=1)",
+        "m",
+        "v",
+        (),
+        16.77,
+        "population standard deviation of each row",
+    ),
+    OpInfo(
+        Op.VECTOR_ST_DEV, "s{o} = std(v{a})", "v", "s", (), 5.59, "population standard deviation, sqrt(E[x^2] - E[x]^2)"
+    ),
     OpInfo(Op.MATRIX_ST_DEV, "s{o} = std(m{a})", "m", "s", (), 10.64, "population standard deviation of all elements"),
     OpInfo(Op.SCALAR_CONST_SET, "s{o} = {c}", "", "s", ("c",), 3.69, "set to a constant"),
     OpInfo(Op.VECTOR_CONST_SET, "v{o}[{i}] = {c}", "", "v", ("i", "c"), 3.99, "one element set, the others kept"),
-    OpInfo(Op.MATRIX_CONST_SET, "m{o}[{i}, {j}] = {c}", "", "m", ("i", "j", "c"), 3.69, "one element set, the others kept"),
-    OpInfo(Op.SCALAR_UNIFORM_SET, "s{o} = uniform({lo}, {hi})", "", "s", ("lo", "hi"), 26.61, "uniform draw from (lo, hi); lo when lo > hi"),
-    OpInfo(Op.VECTOR_UNIFORM_SET, "v{o} = uniform({lo}, {hi}, n_features)", "", "v", ("lo", "hi"), 57.82, "independent uniform draws from (lo, hi); lo when lo > hi"),
-    OpInfo(Op.MATRIX_UNIFORM_SET, "m{o} = uniform({lo}, {hi}, (n_features, n_features))", "", "m", ("lo", "hi"), 208.34, "independent uniform draws from (lo, hi); lo when lo > hi"),
-    OpInfo(Op.SCALAR_GAUSSIAN_SET, "s{o} = gaussian({mu}, {sd})", "", "s", ("mu", "sd"), 20.78, "Gaussian draw of mean mu, deviation sd"),
-    OpInfo(Op.VECTOR_GAUSSIAN_SET, "v{o} = gaussian({mu}, {sd}, n_features)", "", "v", ("mu", "sd"), 77.48, "independent Gaussian draws of mean mu, deviation sd"),
-    OpInfo(Op.MATRIX_GAUSSIAN_SET, "m{o} = gaussian({mu}, {sd}, (n_features, n_features))", "", "m", ("mu", "sd"), 277.69, "independent Gaussian draws of mean mu, deviation sd"),
+    OpInfo(
+        Op.MATRIX_CONST_SET, "m{o}[{i}, {j}] = {c}", "", "m", ("i", "j", "c"), 3.69, "one element set, the others kept"
+    ),
+    OpInfo(
+        Op.SCALAR_UNIFORM_SET,
+        "s{o} = uniform({lo}, {hi})",
+        "",
+        "s",
+        ("lo", "hi"),
+        26.61,
+        "uniform draw from (lo, hi); lo when lo > hi",
+    ),
+    OpInfo(
+        Op.VECTOR_UNIFORM_SET,
+        "v{o} = uniform({lo}, {hi}, n_features)",
+        "",
+        "v",
+        ("lo", "hi"),
+        57.82,
+        "independent uniform draws from (lo, hi); lo when lo > hi",
+    ),
+    OpInfo(
+        Op.MATRIX_UNIFORM_SET,
+        "m{o} = uniform({lo}, {hi}, (n_features, n_features))",
+        "",
+        "m",
+        ("lo", "hi"),
+        208.34,
+        "independent uniform draws from (lo, hi); lo when lo > hi",
+    ),
+    OpInfo(
+        Op.SCALAR_GAUSSIAN_SET,
+        "s{o} = gaussian({mu}, {sd})",
+        "",
+        "s",
+        ("mu", "sd"),
+        20.78,
+        "Gaussian draw of mean mu, deviation sd",
+    ),
+    OpInfo(
+        Op.VECTOR_GAUSSIAN_SET,
+        "v{o} = gaussian({mu}, {sd}, n_features)",
+        "",
+        "v",
+        ("mu", "sd"),
+        77.48,
+        "independent Gaussian draws of mean mu, deviation sd",
+    ),
+    OpInfo(
+        Op.MATRIX_GAUSSIAN_SET,
+        "m{o} = gaussian({mu}, {sd}, (n_features, n_features))",
+        "",
+        "m",
+        ("mu", "sd"),
+        277.69,
+        "independent Gaussian draws of mean mu, deviation sd",
+    ),
 )
 """The table, indexed by op id."""
 

@@ -51,8 +51,8 @@ def _digits() -> SearchSpec:
         search_tasks=tasks, select_tasks=unseen, final_tasks=unseen,
         registers=Registers(5, 9, 2),
         setup=FunctionSpec(op_names(range(56, 65)), 1, 7),
-        predict=FunctionSpec(op_names(range(0, 56), 60, 61), 1, 11),
-        learn=FunctionSpec(op_names(range(0, 56), 60, 61), 1, 23),
+        predict=FunctionSpec(op_names(range(56), 60, 61), 1, 11),
+        learn=FunctionSpec(op_names(range(56), 60, 61), 1, 23),
         initial="empty", population_size=100, tournament_size=10, mutation_probability=0.9,
         mutations={
             "alter_parameter": 1.0, "randomize_instruction": 1.0, "randomize_function": 1.0,

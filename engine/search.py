@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,7 @@ class Search:
         out_of_time = reason == "max_seconds"
         last = stop.max_experiments is not None and self.experiment + 1 >= stop.max_experiments
         # Without an unseen score to reach, one experiment is the search.
-        if solved or out_of_time or last or stop.max_experiments is None and stop.sufficient_fitness is None:
+        if solved or out_of_time or last or (stop.max_experiments is None and stop.sufficient_fitness is None):
             self._finish("solved" if solved else reason)
             return
         self._totals = self._counters()

@@ -7,8 +7,9 @@ names the field (dotted path) and says what is allowed there.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, Mapping
+from typing import Any
 
 from engine.algorithm import COMPONENT_FUNCTIONS, MAX_INSTRUCTIONS, Algorithm, ProgramError, Registers
 from engine.ops import OPS, Op
@@ -75,7 +76,9 @@ class TaskSpec:
             value = getattr(self, name)
             for pair in () if isinstance(value, str) else value:
                 if len(pair) != 2 or pair[0] == pair[1] or min(pair) < 0:
-                    raise SpecError(f"{path}.{name}", f"expected pairs of two different classes like [3, 5], got {list(pair)}")
+                    raise SpecError(
+                        f"{path}.{name}", f"expected pairs of two different classes like [3, 5], got {list(pair)}"
+                    )
         if self.pairs == "held_out" and not self.held_out_pairs:
             raise SpecError(f"{path}.pairs", '"held_out" needs held_out_pairs')
 
@@ -208,7 +211,9 @@ class SearchSpec:
             raise SpecError("registers", str(error).removeprefix("registers: ")) from None
         for name, tasks in (("select_tasks", self.select_tasks), ("final_tasks", self.final_tasks)):
             if tasks is not None and tasks.features != self.search_tasks.features:
-                raise SpecError(f"{name}.features", f"{tasks.features}, but search_tasks have {self.search_tasks.features}")
+                raise SpecError(
+                    f"{name}.features", f"{tasks.features}, but search_tasks have {self.search_tasks.features}"
+                )
         _whole("", "population_size", self.population_size, 2, 1_000_000)
         _whole("", "tournament_size", self.tournament_size, 1, self.population_size)
         _number("", "mutation_probability", self.mutation_probability, 0.0, 1.0)
@@ -224,9 +229,13 @@ class SearchSpec:
         if self.train_budget is not None:
             _number("", "train_budget", self.train_budget, 0.0, 1e9)
         if self.fec and self.fec.train_examples > self.search_tasks.train_examples:
-            raise SpecError("fec.train_examples", f"more than search_tasks.train_examples ({self.search_tasks.train_examples})")
+            raise SpecError(
+                "fec.train_examples", f"more than search_tasks.train_examples ({self.search_tasks.train_examples})"
+            )
         if self.fec and self.fec.valid_examples > self.search_tasks.valid_examples:
-            raise SpecError("fec.valid_examples", f"more than search_tasks.valid_examples ({self.search_tasks.valid_examples})")
+            raise SpecError(
+                "fec.valid_examples", f"more than search_tasks.valid_examples ({self.search_tasks.valid_examples})"
+            )
         for name, function in zip(COMPONENT_FUNCTIONS, self.functions):
             self._check_function(name, function)
         if not any(function.searched and function.ops for function in self.functions):
@@ -334,7 +343,12 @@ def _typed(annotation: str, value: Any, place: str) -> Any:
     if annotation.startswith("tuple[tuple"):
         return _pairs(value, place)
     if annotation.startswith("tuple[str"):
-        _expect(isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value), value, place, "a list of texts")
+        _expect(
+            isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value),
+            value,
+            place,
+            "a list of texts",
+        )
         return tuple(value)
     if annotation.startswith("tuple[int"):
         whole = isinstance(value, (list, tuple)) and all(type(one) is int for one in value)
@@ -363,7 +377,9 @@ def _expect(good: bool, value: Any, place: str, what: str) -> Any:
 
 def _whole(path: str, name: str, value: Any, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:
-        raise SpecError(f"{path}.{name}".lstrip("."), f"{value!r} is not allowed, whole numbers from {low:,} to {high:,} are")
+        raise SpecError(
+            f"{path}.{name}".lstrip("."), f"{value!r} is not allowed, whole numbers from {low:,} to {high:,} are"
+        )
 
 
 def _number(path: str, name: str, value: Any, low: float, high: float) -> None:

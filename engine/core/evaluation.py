@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 from engine.core import context as at
 from engine.core.jit import compiled
-from engine.core.lanes import I64, POINTER
+from engine.core.lanes import I64
 from engine.core.random_stream import mix
 
 

@@ -101,7 +101,12 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
         memo.scores[place] = -1.0
         if use_fec:
             memo.probe_keys[place], memo.probe_steps[place] = probe(
-                scoring.group, is_random, scoring.probe[0], scoring.probe[1], scoring.error_bits, scoring.error_addresses
+                scoring.group,
+                is_random,
+                scoring.probe[0],
+                scoring.probe[1],
+                scoring.error_bits,
+                scoring.error_addresses,
             )
     if use_fec:
         counters[TRAIN_STEPS] += memo.probe_steps[place]

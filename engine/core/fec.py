@@ -124,7 +124,12 @@ def fec_entries(fec: Fec) -> np.ndarray:
 
 def fec_restore(fec: Fec, entries: np.ndarray) -> None:
     """Fill an empty cache with rows of fec_entries."""
-    _refill(fec, np.ascontiguousarray(entries[:, 0]), entries[:, 1].copy().view(np.float64), entries[:, 2].copy().view(np.int64))
+    _refill(
+        fec,
+        np.ascontiguousarray(entries[:, 0]),
+        entries[:, 1].copy().view(np.float64),
+        entries[:, 2].copy().view(np.int64),
+    )
 
 
 @compiled()
@@ -147,5 +152,9 @@ class Memo(NamedTuple):
 def new_memo(size: int = 1 << 16) -> Memo:
     """Return an empty memo; size: a power of two."""
     return Memo(
-        np.zeros(size, np.uint64), np.zeros(size, np.uint64), np.zeros(size, np.int64), np.full(size, -1.0), np.zeros(size, np.int64)
+        np.zeros(size, np.uint64),
+        np.zeros(size, np.uint64),
+        np.zeros(size, np.int64),
+        np.full(size, -1.0),
+        np.zeros(size, np.int64),
     )

@@ -8,7 +8,7 @@ so that memory accesses are whole vectors and no alias check stands between them
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 from llvmlite import ir
 from numba import cfunc, types
@@ -22,8 +22,8 @@ from engine.core.op_bodies import BODIES, Extra
 from engine.ops import Op
 
 TWO_OVER_PI = 0.63661977236758138243
-POSITIVE_LOGIT = 2.2204460492503136e-16
-"""Largest logit whose sigmoid, as float64 computes it, does not exceed one half (tests/engine/test_kernel.py)."""
+POSITIVE_LOGIT = 1.6653345369377348e-16
+"""Largest logit whose sigmoid, as float64 computes it, does not exceed one half (tests/engine/test_core.py)."""
 
 
 # memory by address ------------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def after_validation_predict(
 # the kernel -------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def kernel_address(features: int, lanes: int) -> int:
     """Return the address of the compiled kernel void(int64* context) for a shape, compiling or loading it first.
 

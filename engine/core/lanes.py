@@ -7,7 +7,7 @@ vector an element is `chunks` vectors, a scalar register is one element, a vecto
 
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 

@@ -8,7 +8,8 @@ Rules of NaN, zero and infinity: shared reference semantics, section 5; ``engine
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from llvmlite import ir
 
@@ -180,7 +181,9 @@ def _vector_at(lanes: Lanes, pointer: Value) -> Callable:
 
 
 def _outer_product(lanes: Lanes, a: Value, b: Value, out: Value, extra: Extra) -> None:
-    _matrix_from_rows(lanes, out, _vector_at(lanes, a), lambda left, place: lanes.builder.fmul(left, lanes.load(b, place)))
+    _matrix_from_rows(
+        lanes, out, _vector_at(lanes, a), lambda left, place: lanes.builder.fmul(left, lanes.load(b, place))
+    )
 
 
 def _column_broadcast(lanes: Lanes, a: Value, b: Value, out: Value, extra: Extra) -> None:
@@ -321,7 +324,9 @@ BODIES[Op.VECTOR_INNER_PRODUCT] = _inner_product
 # products and transpose: outputs that may coincide with an input ---------------------------------------------------
 
 
-def _through_scratch(lanes: Lanes, inputs: list[Value], out: Value, scratch: Value, elements: int, compute: Callable) -> None:
+def _through_scratch(
+    lanes: Lanes, inputs: list[Value], out: Value, scratch: Value, elements: int, compute: Callable
+) -> None:
     """Run compute(target), where target is scratch (copied to `out` afterwards) if `out` is one of the inputs."""
     builder = lanes.builder
     same = [builder.icmp_unsigned("==", builder.ptrtoint(one, I64), builder.ptrtoint(out, I64)) for one in inputs]

@@ -144,7 +144,9 @@ def difference(old_code, old_constants, old_lengths, new_code, new_constants, ne
         base, old, new = starts[function], old_lengths[function], new_lengths[function]
         shorter = min(old, new)
         begin = 0
-        while begin < shorter and _same_row(old_code, old_constants, base + begin, new_code, new_constants, base + begin):
+        while begin < shorter and _same_row(
+            old_code, old_constants, base + begin, new_code, new_constants, base + begin
+        ):
             begin += 1
         end = 0
         while end < shorter - begin and _same_row(

@@ -215,7 +215,9 @@ class Decoded(NamedTuple):
 def new_decoded(size: int) -> Decoded:
     """Allocate room for a decoded program of up to `size` instructions."""
     size = max(size, 1)
-    return Decoded(np.zeros((size, at.INSTRUCTION_WORDS), np.int64), np.zeros(2 * size, np.int64), np.zeros(2 * size, np.int64))
+    return Decoded(
+        np.zeros((size, at.INSTRUCTION_WORDS), np.int64), np.zeros(2 * size, np.int64), np.zeros(2 * size, np.int64)
+    )
 
 
 @compiled()

@@ -1,6 +1,6 @@
 """Exponential, logarithm and normal quantile over lanes, without a library call and the same on every machine.
 
-Accurate to about an ulp (tests/engine/test_vector_math.py says how much); only plain additions, multiplications and divisions are used,
+Accurate to about an ulp (tests/engine/test_core.py says how much); only plain additions, multiplications and divisions are used,
 never fused ones, so that results do not depend on the processor.
 """
 
@@ -11,7 +11,9 @@ from engine.core.lanes import BITS, Lanes, Value
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LOG2_E = 1.4426950408889634074
 _ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to the nearest integer, kept in the low bits
-_FACTORIALS = [1.0 / f for f in (6227020800, 479001600, 39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1)]
+_FACTORIALS = [
+    1.0 / f for f in (6227020800, 479001600, 39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1)
+]
 _LOG_SERIES = [2.0 / k for k in range(21, 2, -2)]
 
 # Wichura's algorithm AS 241 (PPND16): rational approximations of the normal quantile, highest power first.
@@ -140,5 +142,3 @@ def uniform(lanes: Lanes, state: Value, chunk: int) -> Value:
     mantissa = b.lshr(random_bits(lanes, state, chunk), lanes.splat_bits(12))
     one_to_two = lanes.from_bits(b.or_(mantissa, lanes.splat_bits(0x3FF0000000000000)))
     return b.fsub(one_to_two, lanes.splat(1.0 - 2.0**-53))
-
-

@@ -1,0 +1,301 @@
+"""Compiled parts against plain models: vector mathematics, liveness, caches, random streams, mutation."""
+
+import math
+import random
+from collections import Counter, OrderedDict
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from engine.algorithm import Registers
+from engine.canonical import live_mask
+from engine.core import fec as cache
+from engine.core import mutation, programs, random_stream, vector_math
+from engine.core.kernel import POSITIVE_LOGIT
+from engine.core.lanes import POINTER, WIDTH, Lanes
+from engine.evaluator import Encoded
+from engine.island import Island
+from engine.ops import OPS, Op
+from engine.spec import MUTATIONS, FunctionSpec, SearchSpec, StopSpec, TaskSpec
+from engine.task import build_tasks
+from tests.engine.programs import random_algorithm
+
+
+def vector_function(emit):
+    """Return a function of a float64 array (a multiple of WIDTH long) that applies an emitter of vector_math."""
+
+    @intrinsic
+    def apply(typing_context, source, target):
+        def generate(context, builder, signature, arguments):
+            lanes = Lanes(builder, 1, WIDTH)
+            pointers = [builder.inttoptr(one, POINTER) for one in arguments]
+            lanes.builder.store(
+                emit(lanes, builder.load(pointers[0], typ=ir.VectorType(ir.DoubleType(), WIDTH), align=8)),
+                pointers[1],
+                align=8,
+            )
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), generate
+
+    @njit
+    def run(source, target, count):
+        for k in range(0, count, WIDTH):
+            apply(source + 8 * k, target + 8 * k)
+
+    def call(values):
+        values = np.ascontiguousarray(values, np.float64)
+        padded = np.concatenate([values, np.ones(-len(values) % WIDTH)])
+        result = np.empty_like(padded)
+        run(padded.ctypes.data, result.ctypes.data, len(padded))
+        return result[: len(values)]
+
+    return call
+
+
+def ulps(found, expected):
+    """Return the largest distance in units of the last place; infinities and NaN must be the same."""
+    same = (found == expected) | (np.isnan(found) & np.isnan(expected))
+    assert (np.isfinite(expected) | same).all() and (np.isfinite(found) | same).all()
+    finite = np.isfinite(expected) & ~same
+    return np.max(np.abs(found - expected)[finite] / np.spacing(np.abs(expected[finite])), initial=0)
+
+
+SPECIAL = np.array(
+    [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        math.inf,
+        -math.inf,
+        math.nan,
+        5e-324,
+        1e-310,
+        1.7e308,
+        -1.7e308,
+        709.7,
+        709.8,
+        -745.2,
+        -740.0,
+    ]
+)
+
+
+def test_exp_and_log():
+    source = np.random.Generator(np.random.PCG64(1))
+    exp, log = vector_function(vector_math.exp), vector_function(vector_math.log)
+    with np.errstate(all="ignore"):
+        for values in (
+            SPECIAL,
+            source.uniform(-708, 709, 20_000),
+            source.normal(size=20_000),
+            source.uniform(-1e-8, 1e-8, 1000),
+        ):
+            assert ulps(exp(values), np.exp(values)) <= 2
+        for values in (
+            SPECIAL,
+            np.exp(source.uniform(-708, 709, 20_000)),
+            1 + source.uniform(-0.3, 0.4, 20_000),
+            -source.random(100),
+        ):
+            assert ulps(log(values), np.log(values)) <= 2
+
+
+def test_normal_quantile():
+    quantile = vector_function(vector_math.normal_quantile)
+    u = np.concatenate([np.linspace(1e-6, 1 - 1e-6, 20_001), [2.0**-53, 1e-12, 1 - 2.0**-53]])
+    z = quantile(u)
+    assert np.all(np.diff(z[:-3]) > 0)
+    back = np.array([0.5 * math.erfc(-x / math.sqrt(2)) for x in z])
+    np.testing.assert_allclose(back, u, rtol=1e-12)
+
+
+def test_positive_logit_is_the_largest_that_sigmoid_does_not_put_above_one_half():
+    sigmoid = lambda x: 1.0 / (1.0 + math.exp(-x))  # noqa: E731
+    assert sigmoid(POSITIVE_LOGIT) <= 0.5
+    assert sigmoid(np.nextafter(POSITIVE_LOGIT, 1.0)) > 0.5
+
+
+def test_liveness_agrees_with_the_readable_analysis():
+    source = random.Random(7)
+    registers = Registers(5, 4, 2)
+    for size in [(2, 3, 4)] * 300 + [(7, 11, 23)] * 100:
+        algorithm = random_algorithm(source, size, registers=registers)
+        encoded = Encoded.of(algorithm)
+        compact = programs.new_compact(len(algorithm), registers)
+        first = np.array([0, registers.s, registers.s + registers.v])
+        programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
+        expected = [live for function in live_mask(algorithm) for live in function]
+        assert compact.live[: len(algorithm)].astype(bool).tolist() == expected, algorithm.pseudocode()
+
+
+def test_functional_equivalence_cache_against_a_model():
+    """The model: an ordered dictionary by last hit, with counts."""
+    for size, forget in ((1, 0), (7, 0), (7, 3), (50, 2)):
+        fec, model = cache.new_fec(size, forget), OrderedDict()
+        source = random.Random(size)
+        for step in range(3000):
+            key = source.randrange(3 * size)
+            found = cache.fec_get(fec, np.uint64(key))
+            if key in model:
+                score, count = model.pop(key)
+                assert found == score
+                if not forget or count + 1 < forget:
+                    model[key] = (score, count + 1)
+            else:
+                assert found == -1.0
+                cache.fec_put(fec, np.uint64(key), step / 3000)
+                if len(model) == size:
+                    model.popitem(last=False)
+                model[key] = (step / 3000, 1)
+            if step % 500 == 0:
+                entries = cache.fec_entries(fec)
+                assert entries[:, 0].tolist() == list(model)
+                again = cache.new_fec(size, forget)
+                cache.fec_restore(again, entries)
+                assert (cache.fec_entries(again) == entries).all()
+                fec = again
+
+
+def test_random_stream():
+    state = np.zeros(4, np.uint64)
+    random_stream.seed_state(state, np.uint64(1))
+    values = np.array([random_stream.unit(state) for _ in range(4000)])
+    assert values.min() >= 0 and values.max() < 1 and abs(values.mean() - 0.5) < 0.03
+    assert Counter(random_stream.below(state, 3) for _ in range(3000)).keys() == {0, 1, 2}
+    normals = np.array([random_stream.normal(state) for _ in range(4000)])
+    assert abs(normals.mean()) < 0.1 and abs(normals.std() - 1) < 0.06
+
+
+# mutation ---------------------------------------------------------------------------------------------------------
+
+
+def island(mutations, ops=tuple(op.name for op in Op), **changes):
+    function = FunctionSpec(ops, 1, 4, initial_size=3)
+    spec = SearchSpec(
+        search_tasks=TaskSpec(kind="linear", count=1, features=4, train_examples=10, valid_examples=4),
+        registers=Registers(4, 3, 2), setup=function, predict=function, learn=function, population_size=2, tournament_size=1,
+        mutations=mutations, stop=StopSpec(max_individuals=10, max_experiments=1), **changes,
+    ).check()  # fmt: skip
+    return Island(spec, build_tasks(spec.search_tasks, seed=1, role="search"), seed=5)
+
+
+def mutants(kind, algorithm, count=600, **changes):
+    """Return programs that one mutation of a kind makes of an algorithm."""
+    one = island({kind: 1.0}, **changes)
+    result = []
+    for _ in range(count):
+        encoded = Encoded.of(algorithm, one._capacities)
+        lengths = encoded.lengths.copy()
+        made = mutation.mutate(one.random, one.space, encoded.code, encoded.constants, lengths)
+        assert made == MUTATIONS.index(kind)
+        one.pool.code[0], one.pool.constants[0], one.pool.lengths[0] = encoded.code, encoded.constants, lengths
+        result.append(one.algorithm(0))
+    return result
+
+
+START = random_algorithm(random.Random(2), (3, 3, 3), registers=Registers(4, 3, 2))
+
+
+def differing_lines(a, b):
+    return [
+        (k, row) for k, (x, y) in enumerate(zip(a.functions, b.functions)) for row in range(len(x)) if x[row] != y[row]
+    ]
+
+
+def test_identity():
+    assert set(mutants("identity", START, 20)) == {START}
+
+
+def test_alter_parameter_changes_one_line_and_never_its_op():
+    places = set()
+    for child in mutants("alter_parameter", START):
+        changed = differing_lines(START, child)
+        assert len(changed) <= 1
+        places |= set(changed)
+        for k, row in changed:
+            assert child.functions[k][row].op == START.functions[k][row].op
+    changeable = {(k, row) for k, f in enumerate(START.functions) for row, one in enumerate(f) if one.op != Op.NO_OP}
+    assert places == changeable
+
+
+def test_randomize_instruction_reaches_every_op_and_address():
+    seen, outs = Counter(), set()
+    for child in mutants("randomize_instruction", START, 4000):
+        changed = differing_lines(START, child)
+        assert len(changed) <= 1
+        for k, row in changed:
+            one = child.functions[k][row]
+            seen[one.op] += 1
+            outs.add((one.info.output, one.out))
+    assert set(seen) == set(Op)
+    assert outs == {("", 0), *(("s", k) for k in (1, 2, 3)), *(("v", k) for k in (1, 2)), ("m", 0), ("m", 1)}
+
+
+def test_randomize_function_and_algorithm():
+    for child in mutants("randomize_function", START, 60):
+        assert len({k for k, _ in differing_lines(START, child)}) <= 1
+        assert [len(f) for f in child.functions] == [3, 3, 3]
+    assert any(
+        len({k for k, _ in differing_lines(START, child)}) == 3 for child in mutants("randomize_algorithm", START, 20)
+    )
+
+
+def test_insert_and_remove_keep_to_the_bounds():
+    sizes = {tuple(map(len, child.functions)) for child in mutants("insert", START, 200)}
+    assert sizes == {(4, 3, 3), (3, 4, 3), (3, 3, 4)}
+    full = random_algorithm(random.Random(3), (4, 4, 4), registers=Registers(4, 3, 2))
+    assert set(mutants("insert", full, 50)) == {full}
+    sizes = {tuple(map(len, child.functions)) for child in mutants("remove", START, 200)}
+    assert sizes == {(2, 3, 3), (3, 2, 3), (3, 3, 2)}
+    least = random_algorithm(random.Random(3), (1, 1, 1), registers=Registers(4, 3, 2))
+    assert set(mutants("remove", least, 50)) == {least}
+    for child in mutants("remove", START, 100):
+        for old, new in zip(START.functions, child.functions):
+            assert new in {old, *(old[:k] + old[k + 1 :] for k in range(len(old)))}
+
+
+def test_trade_keeps_lengths_even_of_full_functions():
+    full = random_algorithm(random.Random(3), (4, 4, 4), registers=Registers(4, 3, 2))
+    children = mutants("trade", full, 100)
+    assert {tuple(map(len, child.functions)) for child in children} == {(4, 4, 4)}
+    assert len(set(children)) > 50
+
+
+def test_constants_as_drawn_and_as_altered():
+    fresh, altered = {}, {}
+    for child in mutants("randomize_instruction", START, 6000):
+        for k, row in differing_lines(START, child):
+            fresh.setdefault(child.functions[k][row].op, []).append(child.functions[k][row].constants)
+    bounds = {"c": (-1, 1), "i": (0, 1), "j": (0, 1), "lo": (-1, 1), "hi": (-1, 1), "mu": (-1, 1), "sd": (0, 1)}
+    for info in OPS[56:]:
+        drawn = np.array(fresh[info.op])
+        for column, name in enumerate(info.constants):
+            low, high = bounds[name]
+            assert low <= drawn[:, column].min() and drawn[:, column].max() <= high
+            assert np.ptp(drawn[:, column]) > 0.7 * (high - low)
+        if info.op != Op.SCALAR_CONST_SET:
+            assert (drawn == drawn.astype(np.float32)).all()
+    # An altered constant: one in ten changes its sign only, the rest their magnitude only; intervals come out sorted.
+    for info in OPS[56:]:
+        from engine.algorithm import Algorithm, Instruction
+
+        start = Instruction(info.op, out=1, constants=(0.25, 0.5, 0.125)[: len(info.constants)])
+        program = Algorithm((start,), (start,), (start,))
+        for child in mutants("alter_parameter", program, 900):
+            for k, row in differing_lines(program, child):
+                one = child.functions[k][row]
+                if one.constants != start.constants:
+                    altered.setdefault(info.op, []).append(one.constants)
+        flips = sum(
+            1 for c in altered[info.op] if any(x == -y for x, y in zip(c, start.constants)) or c == (-0.5, 0.25)
+        )
+        share = flips / len(altered[info.op])
+        assert 0.01 < share < 0.25
+        if info.constants == ("lo", "hi"):
+            assert all(low <= high for low, high in altered[info.op])
+        if info.constants == ("mu", "sd"):
+            assert all(sd > 0 for _, sd in altered[info.op])
