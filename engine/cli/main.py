@@ -89,8 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     search.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
-    for name, text in (("presets", "list the ready specifications"), ("ops", "list the instruction set")):
-        add(name, "cli.show", text).add_argument("--json", action="store_true")
+    presets = add("presets", "cli.show", "list the ready specifications")
+    presets.add_argument("--json", action="store_true")
+    ops = add("ops", "cli.show", "list the instruction set")
+    form = ops.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true", help="as the page docs/search-space.md")
 
     explain = add("explain", "cli.programs", "say what each line of a program does in the learner")
     explain.add_argument("file", metavar="FILE", help='a program as JSON, or "-" for standard input')

@@ -7,11 +7,17 @@ import argparse
 from engine.cli.common import dump_json
 from engine.ops import OPS
 from engine.presets import preset, preset_names
+from engine.search_space import search_space_markdown
 
 
 def main(args: argparse.Namespace) -> int:
     """Print a list as text, or as JSON."""
-    print(_presets(args.json) if args.command == "presets" else _ops(args.json))
+    if args.command == "presets":
+        print(_presets(args.json))
+    elif args.markdown:
+        print(search_space_markdown(), end="")
+    else:
+        print(_ops(args.json))
     return 0
 
 

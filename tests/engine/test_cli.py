@@ -81,6 +81,23 @@ def test_evaluate_agrees_with_the_golden_sample(run, tasks):
         assert golden.agrees(line, one["fitness"], one["train_steps"], one["memory"]), line["id"]
 
 
+@pytest.mark.slow
+def test_evaluate_agrees_with_every_golden_line(run, tmp_path):
+    lines, tasks = golden.whole()
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(tasks))
+    text = "\n".join(map(json.dumps, lines))
+    status, out, err = run("evaluate", "--tasks", path, "--registers", "6,9,3", "--memory", text=text)
+    results = [json.loads(line) for line in out.splitlines()]
+    assert (status, err, len(results)) == (0, "", len(lines))
+    wrong = [
+        line["id"]
+        for line, one in zip(lines, results, strict=True)
+        if not golden.agrees(line, one["fitness"], one["train_steps"], one["memory"])
+    ]
+    assert wrong == []
+
+
 def test_evaluate_refuses_lines_and_runs_the_others(run, tasks):
     good = {"id": "good", "task": 0, **linear().to_json()}
     lines = [

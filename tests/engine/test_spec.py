@@ -1,0 +1,119 @@
+"""Specifications: JSON both ways, and one clear line naming the field for everything that is not allowed."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from engine.baselines import linear
+from engine.presets import preset
+from engine.spec import SPEC_VERSION, FunctionSpec, SearchSpec, SpecError, StopSpec, TaskSpec
+
+BASE = preset("linear-demo").to_json()
+
+
+def changed(path, value):
+    """Return BASE with the field at a dotted path replaced."""
+    data = copy.deepcopy(BASE)
+    *way, last = path.split(".")
+    place = data
+    for one in way:
+        place = place.setdefault(one, {})
+    place[last] = value
+    return data
+
+
+def test_json_both_ways():
+    text = json.dumps(BASE)
+    spec = SearchSpec.from_json(json.loads(text))
+    assert spec == preset("linear-demo")
+    assert json.dumps(spec.to_json()) == text
+    assert BASE["version"] == SPEC_VERSION
+
+
+def test_fields_left_out_have_defaults():
+    ops = ["SCALAR_CONST_SET"]
+    spec = SearchSpec.from_json({"setup": {"ops": ops}})
+    assert spec.setup == FunctionSpec(ops=("SCALAR_CONST_SET",))
+    assert spec.search_tasks == TaskSpec()
+    assert spec.stop == StopSpec(max_seconds=60.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("population_size", 1, "population_size: 1 is not allowed, whole numbers from 2 to 1,000,000 are"),
+        ("population_size", "many", "population_size: expected a number, got 'many'"),
+        ("population_size", 10.5, "population_size: expected a whole number, got 10.5"),
+        ("population_size", True, "population_size: expected a number, got True"),
+        ("population_size", float("nan"), "population_size: expected a number, got nan"),
+        ("tournament_size", 1001, "tournament_size: 1001 is not allowed, whole numbers from 1 to 1,000 are"),
+        ("mutation_probability", 1.5, "mutation_probability: 1.5 is not allowed, numbers from 0 to 1 are"),
+        ("fitness_combination", "mode", 'fitness_combination: "mode" is not allowed, one of mean, median is'),
+        ("initial", "magic", 'initial: "magic" is not allowed, one of '),
+        ("initial", "program", 'program: needed when initial is "program"'),
+        ("mutations", {"teleport": 1}, 'mutations: unknown kind "teleport", allowed: alter_parameter'),
+        ("mutations", {"insert": 0}, "mutations: all weights are 0"),
+        ("mutations", {"insert": -1}, "mutations.insert: -1 is not allowed"),
+        ("registers", [4, 3], "registers: expected three whole numbers [scalars, vectors, matrices], got [4, 3]"),
+        ("registers", [1, 3, 1], "registers: 1 of type s, allowed 2 to 1000"),
+        ("registers", [4, 1, 1], "setup.ops: SCALAR_VECTOR_PRODUCT needs a second register of type v to write"),
+        ("colour", "red", "colour: unknown field, allowed: name, title"),
+        ("version", 99, "version: 99 is not known here, allowed: 1"),
+        ("search_tasks", 3, "search_tasks: expected a table with kind, count, features"),
+        ("search_tasks.kind", "quadratic", 'search_tasks.kind: "quadratic" is not allowed, one of linear'),
+        ("search_tasks.kind", "projected", 'search_tasks.dataset: needed when kind is "projected"'),
+        ("search_tasks.count", 0, "search_tasks.count: 0 is not allowed, whole numbers from 1 to 10,000 are"),
+        ("search_tasks.features", 1, "search_tasks.features: 1 is not allowed, whole numbers from 2 to"),
+        ("search_tasks.features", 8, "select_tasks.features: 4, but search_tasks have 8"),
+        ("search_tasks.train_examples", 9, "search_tasks.train_examples: 9 is not allowed, whole numbers from 10 to"),
+        ("search_tasks.colour", 1, "search_tasks.colour: unknown field, allowed: kind"),
+        ("search_tasks.pairs", [[1, 1]], "search_tasks.pairs: expected pairs of two different classes"),
+        ("search_tasks.pairs", "some", 'search_tasks.pairs: "some" is not allowed, one of search, held_out is'),
+        ("search_tasks.pairs", "held_out", 'search_tasks.pairs: "held_out" needs held_out_pairs'),
+        ("search_tasks.seeds", ["a"], "search_tasks.seeds: expected a list of whole numbers"),
+        ("setup.ops", ["MAGIC"], 'setup.ops: unknown op "MAGIC"; allowed are the names of `python -m engine ops`'),
+        ("setup.ops", ["NO_OP", "NO_OP"], "setup.ops: an op is listed twice"),
+        ("setup.ops", "NO_OP", "setup.ops: expected a list of texts"),
+        ("setup.min_size", 11, "setup.min_size: 11 is not allowed, whole numbers from 0 to 10 are"),
+        ("setup.searched", False, "setup.searched: a function that is not searched needs `program`"),
+        ("fec.size", 0, "fec.size: 0 is not allowed"),
+        ("fec.train_examples", 101, "fec.train_examples: 101 is not allowed, whole numbers from 1 to 100 are"),
+        ("stop.max_seconds", -1, "stop.max_seconds: -1.0 is not allowed, numbers from 0 to 1e+09 are"),
+        ("stop", {}, "stop: no limit: set max_individuals, max_train_steps or max_seconds"),
+        ("stop", {"max_individuals": 5}, "stop: no end: set max_experiments or max_seconds"),
+        ("program", {"setup": []}, "program: predict: missing"),
+        ("program", {**linear().to_json(), "predict": [{"op": "MAGIC"}]}, 'program: predict[0].op: unknown op "MAGIC"'),
+    ],
+)  # fmt: skip
+def test_refuses_naming_the_field(path, value, message):
+    with pytest.raises(SpecError) as caught:
+        SearchSpec.from_json(changed(path, value))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert caught.value.field == message.split(":")[0]
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3])
+def test_refuses_what_is_no_table(data):
+    with pytest.raises(SpecError, match="specification: expected a table of fields"):
+        SearchSpec.from_json(data)
+
+
+def test_with_changes_checks():
+    spec = preset("digits")
+    assert spec.with_changes(population_size=50, tournament_size=5).population_size == 50
+    with pytest.raises(SpecError, match="population_size"):
+        spec.with_changes(population_size=0)
+
+
+def test_only_learn_is_searched():
+    ops = ["SCALAR_DIFF", "SCALAR_PRODUCT", "SCALAR_VECTOR_PRODUCT", "VECTOR_SUM"]
+    data = {
+        "setup": {"searched": False}, "predict": {"searched": False}, "learn": {"ops": ops, "min_size": 4, "max_size": 4},
+        "program": linear().to_json(), "initial": "program",
+    }  # fmt: skip
+    spec = SearchSpec.from_json(data)
+    assert SearchSpec.from_json(spec.to_json()) == spec
