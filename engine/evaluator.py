@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -60,8 +61,8 @@ class Evaluator:
         self.features = first.features_size
         self.epochs, self.max_abs_error = epochs, max_abs_error
         count = len(tasks)
-        groups = -(-count // MAX_LANES)
-        self.lanes = -(-(-(-count // groups)) // WIDTH) * WIDTH
+        groups = math.ceil(count / MAX_LANES)
+        self.lanes = math.ceil(math.ceil(count / groups) / WIDTH) * WIDTH
         self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
         self._features: list[np.ndarray] = []
         self.group = self._build(seed, probe)
@@ -71,7 +72,7 @@ class Evaluator:
     def _build(self, seed: int, probe: tuple[int, int]) -> evaluation.Group:
         features, lanes, count = self.features, self.lanes, len(self.tasks)
         first = self.tasks[0]
-        groups = -(-count // lanes)
+        groups = math.ceil(count / lanes)
         train_count, valid_count = len(first.train_labels), len(first.valid_labels)
         group = evaluation.Group(
             contexts=_aligned((groups, at.WORDS), np.int64),

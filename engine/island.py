@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -211,7 +212,7 @@ class Island:
             last = int(slots[count - 1])
             program = self.pool.code[last].copy(), self.pool.constants[last].copy(), self.pool.lengths[last].copy()
             self.trunk = (int(self.pool.births[last]), program)
-            for slot, child in zip(slots[:count], slots[1 : count + 1]):
+            for slot, child in pairwise(slots[: count + 1]):
                 self.pool.parents[child] = -1
                 population.release(self.pool, slot)
         return records

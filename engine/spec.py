@@ -178,7 +178,7 @@ class SearchSpec:
     select_tasks: TaskSpec | None = None
     final_tasks: TaskSpec | None = None
     fresh_tasks: bool = False
-    registers: Registers = Registers(4, 3, 1)
+    registers: Registers = field(default_factory=lambda: Registers(4, 3, 1))
     setup: FunctionSpec = field(default_factory=FunctionSpec)
     predict: FunctionSpec = field(default_factory=FunctionSpec)
     learn: FunctionSpec = field(default_factory=FunctionSpec)

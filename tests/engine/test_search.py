@@ -1,6 +1,7 @@
 """Searches: determinism, cuts, ancestry, experiments, bounds of memory, bad checkpoints."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_ancestry_of_every_find_is_complete():
             algorithm = apply_change(algorithm, record.change)
         assert algorithm == find.algorithm
         assert line[-1].birth == find.birth
-        for parent, child in zip(line, line[1:]):
+        for parent, child in pairwise(line):
             assert parent.birth < child.birth and child.parent == parent.birth
 
 
@@ -159,7 +160,7 @@ def test_pool_grows_when_it_must():
 
 
 def test_scores_are_those_of_the_evaluator():
-    search, report, _, finds, _, _ = whole(tiny(fec=None, stop=StopSpec(max_individuals=3000, max_experiments=1)), 8)
+    search, _, _, finds, _, _ = whole(tiny(fec=None, stop=StopSpec(max_individuals=3000, max_experiments=1)), 8)
     for find in finds:
         assert search.island.evaluator.evaluate(find.algorithm).fitness.mean() == pytest.approx(find.score, rel=1e-12)
         # The canonical form scores bit for bit the same.
@@ -220,7 +221,7 @@ def test_initial_program_given_and_a_part_kept():
         setup=FunctionSpec((), 1, 1, searched=False), predict=FunctionSpec((), 1, 1, searched=False),
         stop=StopSpec(max_individuals=2000, max_experiments=1),
     )  # fmt: skip
-    _, report, _, finds, _, _ = whole(spec, 1)
+    _, _, _, finds, _, _ = whole(spec, 1)
     for find in finds:
         assert find.algorithm.setup == given.setup and find.algorithm.predict == given.predict
 
