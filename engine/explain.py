@@ -106,6 +106,14 @@ class _Roles:
         self.rate_lines = {
             one.node for factor in learning_rates(learner) for one in self.flow.closure(factor.sources) if one.node >= 0
         }
+        self.gradient_lines = frozenset().union(
+            *(
+                learner.computed_from(sources)
+                for update in learner.updates.values()
+                for _, sources in update.increments
+                if LABEL in self.flow.now_of(sources)
+            )
+        )
         self.accumulation = self.motifs.get("weight accumulation", frozenset())
         self.update_paths = {node: update for update in learner.updates.values() for node in update.path}
         self.normalisation = self.motifs.get("normalised gradient", frozenset()) | self.motifs.get(
@@ -206,6 +214,8 @@ class _Roles:
             return "learning rate", "changes from example to example" if flow.is_autonomous(itself) else ""
         if FEATURES in now and one.function == PREDICT:
             return self._in_prediction(node)
+        if FEATURES in now and node not in self.gradient_lines:
+            return ("weights", "derived from learned values") if LABEL in ever else ("input", "made from the features")
         if FEATURES in now:
             return "gradient", "slope of the non-linearity" if one.op in STEPS else "factor without the error"
         if LABEL in ever:
