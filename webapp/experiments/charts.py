@@ -98,8 +98,9 @@ class Mark:
     title: str
     href: str = ""
     callout: str = ""
+    callout_x: float = 0.0
     callout_y: float = 0.0
-    anchor: str = "middle"
+    anchor: str = "end"
 
 
 @dataclass
@@ -202,6 +203,7 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range) -> Drawi
     drawing.marks = [
         Mark(at_x(one.x), at_y(one.y), one.title, one.href, one.callout) for one in milestones if one.y >= bottom
     ]
+    drawing.marks = _uncrowded(drawing.marks)
     _place_callouts(drawing)
     _spread(
         [*drawing.labels, *drawing.baselines],
@@ -292,21 +294,32 @@ def signed(value: float | None, digits: int = 3) -> str:
     return text if value < 0 else f"+{text}"
 
 
-def _place_callouts(drawing: Drawing) -> None:
-    """Put call-outs above their marks and drop those that would cover another."""
-    width = 46
-    taken: list[float] = []
-    for mark in sorted((one for one in drawing.marks if one.callout), key=lambda one: one.x):
-        centre = min(max(mark.x, drawing.shape.left + width / 2), drawing.shape.right_edge - width / 2)
-        if taken and centre - taken[-1] < width:
-            mark.callout = ""
+def _uncrowded(marks: list[Mark]) -> list[Mark]:
+    """Leave out marks that would cover the one before, except those with a call-out."""
+    kept: list[Mark] = []
+    for mark in marks:
+        if kept and not mark.callout and math.hypot(mark.x - kept[-1].x, mark.y - kept[-1].y) < 9:
             continue
-        taken.append(centre)
-        mark.callout_y = round(max(mark.y - 12, 12), 1)
-        if mark.x < drawing.shape.left + width / 2:
-            mark.anchor = "start"
-        elif mark.x > drawing.shape.right_edge - width / 2:
-            mark.anchor = "end"
+        kept.append(mark)
+    return kept
+
+
+def _place_callouts(drawing: Drawing) -> None:
+    """Put call-outs where a rising line leaves room: above and left of their marks, at the left edge below and right."""
+    width = 48
+    taken: list[tuple[float, float]] = []
+    for mark in (one for one in drawing.marks if one.callout):
+        if mark.x - width < drawing.shape.left:
+            mark.anchor, mark.callout_x, mark.callout_y = "start", mark.x + 8, mark.y + 18
+            left = mark.callout_x
+        else:
+            mark.anchor, mark.callout_x, mark.callout_y = "end", mark.x - 4, mark.y - 10
+            left = mark.callout_x - width
+        mark.callout_x, mark.callout_y = round(mark.callout_x, 1), round(mark.callout_y, 1)
+        if any(abs(left - x) < width and abs(mark.callout_y - y) < 16 for x, y in taken):
+            mark.callout = ""
+        else:
+            taken.append((left, mark.callout_y))
 
 
 def _spread(labels: list[Label], *, low: float, high: float, apart: float) -> None:

@@ -151,6 +151,7 @@ def commit_slice(
         island.last_error = ""
         island.updated_at = timezone.now()
         record.record_checkpoint(island.pk, slice_number, checkpoint, format_version=CHECKPOINT_VERSION)
+        island.save()
         # From here on the search's row is held: islands of one search take turns only for this last part.
         search = _update_search(search.pk, new_finds=bool(report.finds or result))
         if report.finished:

@@ -28,6 +28,7 @@ def home(request):
     for search in page:
         spec = SearchSpec.from_json(search.spec)
         find = search.result or search.best
+        find.search = search  # already here: no query a row
         entries.append(
             {
                 "search": search,

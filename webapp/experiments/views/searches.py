@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from engine.spec import SearchSpec
@@ -158,7 +159,7 @@ def _chart(search: Search, spec: SearchSpec, points: list[queries.Point]) -> cha
         charts.Milestone(
             x=individuals,
             y=score,
-            title=_("%(score)s after %(n)s programs")
+            title=ngettext("%(score)s after %(n)s program", "%(score)s after %(n)s programs", individuals)
             % {"score": charts.score_text(score), "n": describe.count(individuals)},
             callout=charts.signed(score - previous)
             if previous is not None and score - previous >= max(smallest, 0.005)

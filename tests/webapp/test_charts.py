@@ -1,0 +1,105 @@
+"""Scales, ticks and labels."""
+
+from itertools import pairwise
+
+import pytest
+
+from webapp.experiments import charts
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "about", "ticks"),
+    [
+        (0, 100, 5, [0, 20, 40, 60, 80, 100]),
+        (0, 435_927, 8, [0, 100_000, 200_000, 300_000, 400_000]),
+        (0.5, 0.72, 5, [0.5, 0.55, 0.6, 0.65, 0.7]),
+        (3, 3, 5, [3]),
+    ],
+)
+def test_ticks_are_round(low, high, about, ticks):
+    assert charts.nice_ticks(low, high, about) == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.7214, ".721"),
+        (1.0, "1.000"),
+        (0.99993, ".9999"),
+        (0, ".000"),
+        (-0.0123, "−.012"),
+        (None, "–"),
+        (float("nan"), "–"),
+    ],
+)
+def test_scores(value, text):
+    assert charts.score_text(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0123, "+.012"), (-0.004, "−.004"), (0.0004, "+.0004"), (None, "–")])
+def test_gains(value, text):
+    assert charts.signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (800, "800"), (12_000, "12k"), (1_500_000, "1.5M"), (2_000_000_000, "2G")]
+)
+def test_counts(value, text):
+    assert charts.compact(value) == text
+
+
+def test_thinning_keeps_the_extremes():
+    points = [(float(x), 0.0) for x in range(10_000)]
+    points[5_000] = (5_000.0, 1.0)
+    points[7_777] = (7_777.0, -1.0)
+    thinned = charts.thin(points, 50)
+    assert len(thinned) <= 200
+    assert (5_000.0, 1.0) in thinned and (7_777.0, -1.0) in thinned
+    assert thinned[0] == points[0] and thinned[-1] == points[-1]
+    assert thinned == sorted(thinned)
+
+
+def build(**values):
+    series = [
+        charts.Series("mean", "mean", [(0, 0.5), (100, 0.71)]),
+        charts.Series("best", "best", [(0, 0.5), (100, 0.72)], step=True),
+    ]
+    return charts.build(
+        id="c",
+        title="t",
+        description="d",
+        x_title="x",
+        y_title="y",
+        series=series,
+        x_range=(0, 100),
+        y_floor=0.5,
+        **values,
+    )
+
+
+def test_labels_do_not_cover_each_other():
+    chart = build(baselines=[charts.Baseline("linear model", 0.715), charts.Baseline("2-layer net", 0.72)])
+    for drawing in chart.drawings:
+        heights = sorted(label.y for label in [*drawing.labels, *drawing.baselines])
+        assert all(after - before >= 16 for before, after in pairwise(heights))
+        assert all(drawing.shape.top <= height <= drawing.shape.bottom_edge for height in heights)
+
+
+def test_values_below_the_floor_lie_on_it():
+    chart = build(band=[(0, 0.2, 0.5), (100, 0.3, 0.7)])
+    drawing = chart.drawings[0]
+    assert f"{drawing.shape.bottom_edge}" in drawing.band
+
+
+def test_one_point_is_enough():
+    series = [charts.Series("best", "best", [(1, 0.5)])]
+    chart = charts.build(
+        id="c", title="t", description="d", x_title="x", y_title="y", series=series, x_range=(0, 1), y_floor=0.5
+    )
+    assert chart.drawings[0].lines
+
+
+def test_a_sparkline_needs_points():
+    assert charts.sparkline([], x_end=10, y_floor=0.5) is None
+    assert charts.sparkline([(1, None)], x_end=10, y_floor=0.5) is None
+    assert charts.sparkline([(1, 0.6)], x_end=10, y_floor=0.5).path.startswith("M")
