@@ -44,7 +44,12 @@ def main(arguments):
 
 
 def ensure_python(arguments):
-    """Go on under a Python that fits: this one, or one found on the PATH."""
+    """Go on under a Python that fits: this one, or one found on the PATH. Never from within .venv/, which may go."""
+    if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
+        base = getattr(sys, "_base_executable", sys.executable)
+        if os.path.dirname(base) == os.path.dirname(VENV_PYTHON):
+            fail("install.py: start it with a Python outside .venv/")
+        os.execv(base, [base, "-I", os.path.abspath(__file__)] + arguments)
     if OLDEST <= sys.version_info[:2] <= NEWEST:
         return
     for minor in range(NEWEST[1], OLDEST[1] - 1, -1):
