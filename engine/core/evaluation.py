@@ -10,7 +10,7 @@ from numba import types, uint64
 from numba.extending import intrinsic
 
 from engine.core import context as at
-from engine.core.jit import compiled
+from engine.core.jit import compiled, inner
 from engine.core.lanes import I64
 from engine.core.random_stream import mix
 
@@ -51,7 +51,7 @@ def call_kernel(typing_context, kernel, context_address):
     return types.void(types.int64, types.int64), generate
 
 
-@compiled()
+@inner()
 def _seed_lanes(random, seeds, purpose):
     """Seed each lane's stream, as pure functions of the task's seed and the purpose."""
     for lane in range(seeds.shape[0]):
@@ -61,7 +61,7 @@ def _seed_lanes(random, seeds, purpose):
             random[word, lane] = mix(counter)
 
 
-@compiled()
+@inner()
 def _run_group(group, g):
     """Run the kernel for group g, and lane by lane where lanes differ in a way that one run cannot follow."""
     ctx = group.contexts[g]
@@ -101,7 +101,7 @@ def evaluate(group, is_random, scores):
     return steps
 
 
-@compiled()
+@inner()
 def probe(group, is_random, train_examples, valid_examples, error_bits, error_addresses):
     """Run the first few examples and return (key of the errors, training steps).
 

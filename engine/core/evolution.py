@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.core.evaluation import evaluate, probe
 from engine.core.fec import fec_get, fec_put
-from engine.core.jit import compiled
+from engine.core.jit import compiled, inner
 from engine.core.mutation import COPY, INITIAL, mutate, randomize_function
 from engine.core.population import copy_program, release, take_slot
 from engine.core.programs import compact_hash, cost, decode, find_live, make_compact
@@ -41,7 +41,7 @@ class Scoring(NamedTuple):
     median: np.ndarray  # (1,) bool: combine tasks by median instead of mean
 
 
-@compiled()
+@inner()
 def _upper_median(scores, ordered):
     for k in range(ordered.shape[0]):
         value, place = scores[k], k
@@ -52,7 +52,7 @@ def _upper_median(scores, ordered):
     return ordered[ordered.shape[0] // 2]
 
 
-@compiled()
+@inner()
 def combine(scores, median, scratch):
     """Return the mean, or the (upper) median, of the tasks' scores (D,); scratch: (D,)."""
     if median:
@@ -63,7 +63,7 @@ def combine(scores, median, scratch):
     return total / scores.shape[0]
 
 
-@compiled()
+@inner()
 def _prepare(scoring, is_random):
     """Decode the compact program for all groups."""
     for g in range(scoring.group.contexts.shape[0]):
@@ -80,7 +80,7 @@ def _prepare(scoring, is_random):
         )
 
 
-@compiled()
+@inner()
 def score(scoring, space, fec, memo, code, constants, lengths, counters):
     """Return the fitness of a program, from the caches where they know it."""
     if cost(code, lengths, space.starts, scoring.budget[1]) > scoring.budget[0]:
@@ -126,7 +126,7 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
     return memo.scores[place]
 
 
-@compiled()
+@inner()
 def _born(pool, slot, population, finds, counters, best):
     """Give a scored individual its birth number and its place; note it if it is the best so far."""
     birth = counters[BIRTHS]
@@ -147,7 +147,7 @@ def _born(pool, slot, population, finds, counters, best):
         release(pool, dead)
 
 
-@compiled()
+@inner()
 def _tournament(state, scores, population, size):
     """Return the slot of the best of `size` draws with replacement; the first of equals."""
     parent = population[below(state, population.shape[0])]

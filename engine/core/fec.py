@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import uint64
 
-from engine.core.jit import compiled
+from engine.core.jit import compiled, inner
 from engine.core.random_stream import mix
 
 
@@ -42,19 +42,19 @@ def new_fec(size: int, forget_every: int) -> Fec:
     )  # fmt: skip
 
 
-@compiled()
+@inner()
 def _bucket(fec, key):
     return np.int64(mix(key) & uint64(fec.buckets.shape[0] - 1))
 
 
-@compiled()
+@inner()
 def _unlink(fec, entry):
     newer, older = fec.newer[entry], fec.older[entry]
     fec.older[newer] = older
     fec.newer[older] = newer
 
 
-@compiled()
+@inner()
 def _make_newest(fec, entry):
     sentinel = fec.keys.shape[0]
     newest = fec.older[sentinel]
@@ -63,7 +63,7 @@ def _make_newest(fec, entry):
     fec.older[sentinel] = entry
 
 
-@compiled()
+@inner()
 def _drop(fec, entry):
     bucket = _bucket(fec, fec.keys[entry])
     if fec.buckets[bucket] == entry:

@@ -6,9 +6,15 @@ from functools import partial
 
 from numba import njit
 
-compiled = partial(njit, nogil=True, cache=True, error_model="numpy", _nrt=False)
-"""Decorator (called without arguments: ``@compiled()``) for code that allocates nothing.
+_options = {"nogil": True, "error_model": "numpy", "_nrt": False}
+
+compiled = partial(njit, cache=True, **_options)
+"""Decorator (called without arguments: ``@compiled()``) for code that allocates nothing and that Python calls.
 
 Without numba's runtime no array argument is reference-counted: a count is an atomic operation for each array at each
 call, which cost more than the work itself (a decode: 530 ns with, see docs/performance.md), and most of the compile time.
 """
+
+inner = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_options)
+"""The same for code that only compiled code calls: it lives in its callers' machine code, so it needs neither a way in
+from Python nor a place in the cache (together a quarter of the compile time)."""

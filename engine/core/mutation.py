@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.core.jit import compiled
+from engine.core.jit import compiled, inner
 from engine.core.random_stream import below, normal, unit
 from engine.core.tables import (
     CONSTANT_COUNT,
@@ -53,17 +53,17 @@ class Space(NamedTuple):
     probability: np.ndarray  # (1,) float64: of mutating at all
 
 
-@compiled()
+@inner()
 def _single(value):
     return np.float64(np.float32(value))
 
 
-@compiled()
+@inner()
 def _read_address(state, space, kind):
     return below(state, space.registers[kind])
 
 
-@compiled()
+@inner()
 def _write_address(state, space, kind):
     # s0 and v0 belong to label and features.
     if kind == 2:
@@ -71,19 +71,19 @@ def _write_address(state, space, kind):
     return 1 + below(state, space.registers[kind] - 1)
 
 
-@compiled()
+@inner()
 def _fraction(state):
     """A float32 uniform over [0, 1): 24 random bits, so that rounding never reaches 1."""
     return np.float64(np.int64(unit(state) * 16777216.0)) / 16777216.0
 
 
-@compiled()
+@inner()
 def _signed(state):
     """A float32 uniform over [-1, 1)."""
     return 2.0 * _fraction(state) - 1.0
 
 
-@compiled()
+@inner()
 def _random_operands(state, space, code, constants, row):
     """Draw addresses and constants of the op at a row, in the reference's order; unused fields are zeroed."""
     op = code[row, 0]
@@ -111,34 +111,34 @@ def _random_operands(state, space, code, constants, row):
         constants[row, 1] = _fraction(state)
 
 
-@compiled()
+@inner()
 def _random_instruction(state, space, function, code, constants, row):
     begin = space.ops_start[function]
     code[row, 0] = space.ops[begin + below(state, space.ops_start[function + 1] - begin)]
     _random_operands(state, space, code, constants, row)
 
 
-@compiled()
+@inner()
 def randomize_function(state, space, function, code, constants, lengths):
     """Draw every instruction of a function anew; its length stays."""
     for row in range(space.starts[function], space.starts[function] + lengths[function]):
         _random_instruction(state, space, function, code, constants, row)
 
 
-@compiled()
+@inner()
 def _log_scale(state, value):
     """Multiply the magnitude by exp(N(0, 1)); the sign stays."""
     return value * math.exp(normal(state))
 
 
-@compiled()
+@inner()
 def _log_scale_or_flip(state, value):
     if unit(state) < 0.1:
         return -value
     return _log_scale(state, value)
 
 
-@compiled()
+@inner()
 def _alter_constant(state, op, constants, row):
     kind = CONSTANT_KIND[op]
     if kind == SCALAR_CONSTANT:
@@ -163,7 +163,7 @@ def _alter_constant(state, op, constants, row):
             constants[row, 1] = _single(_log_scale(state, constants[row, 1]))
 
 
-@compiled()
+@inner()
 def alter_parameter(state, space, code, constants, row):
     """Redraw one address, or alter one constant, of the instruction at a row; the op stays."""
     op = code[row, 0]
@@ -185,7 +185,7 @@ def alter_parameter(state, space, code, constants, row):
         code[row, 2] = _read_address(state, space, IN2_TYPE[op])
 
 
-@compiled()
+@inner()
 def _copy_row(code, constants, source, target):
     for k in range(4):
         code[target, k] = code[source, k]
@@ -193,7 +193,7 @@ def _copy_row(code, constants, source, target):
         constants[target, k] = constants[source, k]
 
 
-@compiled()
+@inner()
 def _clear_row(code, constants, row):
     for k in range(4):
         code[row, k] = 0
@@ -201,7 +201,7 @@ def _clear_row(code, constants, row):
         constants[row, k] = 0.0
 
 
-@compiled()
+@inner()
 def _insert(state, space, function, code, constants, lengths, unconditional):
     if not unconditional and lengths[function] >= space.max_sizes[function]:
         return
@@ -213,7 +213,7 @@ def _insert(state, space, function, code, constants, lengths, unconditional):
     lengths[function] += 1
 
 
-@compiled()
+@inner()
 def _remove(state, space, function, code, constants, lengths, unconditional):
     if lengths[function] == 0 or (not unconditional and lengths[function] <= space.min_sizes[function]):
         return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.core.jit import compiled
+from engine.core.jit import compiled, inner
 
 
 class Pool(NamedTuple):
@@ -66,7 +66,7 @@ def take_slot(pool):
     return slot
 
 
-@compiled()
+@inner()
 def copy_program(pool, source, target):
     """Copy the program of one slot to another."""
     # Loops: assignments of slices compile to far more code.
@@ -156,7 +156,7 @@ def difference(old_code, old_constants, old_lengths, new_code, new_constants, ne
         edits[function, 0], edits[function, 1], edits[function, 2] = begin, old - end - begin, new - end - begin
 
 
-@compiled()
+@inner()
 def _same_row(code, constants, row, other_code, other_constants, other_row):
     for k in range(4):
         if code[row, k] != other_code[other_row, k]:

@@ -13,7 +13,7 @@ import numpy as np
 from numba import uint64
 
 from engine.core import context as at
-from engine.core.jit import compiled
+from engine.core.jit import compiled, inner
 from engine.core.random_stream import mix
 from engine.core.tables import (
     CONSTANT_COUNT,
@@ -48,7 +48,7 @@ def new_compact(size: int, registers: tuple[int, int, int]) -> Compact:
     )  # fmt: skip
 
 
-@compiled()
+@inner()
 def _backward(code, start, length, first, needed, live):
     """Walk a function backwards: `needed` goes from the registers needed after it to those needed before it."""
     for row in range(start + length - 1, start - 1, -1):
@@ -115,7 +115,7 @@ def keep_all(lengths, starts, compact):
             compact.live[row] = 1
 
 
-@compiled()
+@inner()
 def _name(kind, address, first, names, registers):
     place = first[kind] + address
     if names[place] < 0:
@@ -174,7 +174,7 @@ def make_compact(code, constants, lengths, starts, first, rename, compact):
     return is_random
 
 
-@compiled()
+@inner()
 def compact_hash(compact, bits):
     """Return a 64-bit hash of a compact program; bits: compact.constants seen as uint64."""
     value = uint64(0x243F6A8885A308D3)
@@ -191,7 +191,7 @@ def compact_hash(compact, bits):
     return value
 
 
-@compiled()
+@inner()
 def cost(code, lengths, starts, train_examples):
     """Return the cost model's value of a whole program, dead instructions included (semantics section 8)."""
     setup = per_example = 0.0

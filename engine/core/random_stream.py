@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import uint64
 
-from engine.core.jit import compiled
+from engine.core.jit import compiled, inner
 
 _GOLDEN = uint64(0x9E3779B97F4A7C15)
 
@@ -30,12 +30,12 @@ def seed_state(state, seed):
         state[word] = mix(counter)
 
 
-@compiled()
+@inner()
 def _rotate(value, count):
     return (value << uint64(count)) | (value >> uint64(64 - count))
 
 
-@compiled()
+@inner()
 def next_word(state):
     """Return the next uint64 of the stream."""
     result = _rotate(state[0] + state[3], 23) + state[0]
