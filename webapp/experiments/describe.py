@@ -138,6 +138,8 @@ def verdict(find: Find, spec: SearchSpec) -> str:
     place = _("on tasks that its search never saw") if role == "final" else _("on its search tasks")
     values = {"score": charts.score_text(score), "place": place}
     known = baselines_of(find.search, role)
+    if spec.search_tasks.kind == "projected" and score <= 0.5:
+        return _("No better than guessing %(place)s: %(score)s.") % values
     if not known:
         return _("Scores %(score)s %(place)s.") % values
     beaten = [one for one in known if one[1] < score]

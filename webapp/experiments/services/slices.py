@@ -86,7 +86,7 @@ def _run(lease: Lease) -> Outcome:
     if lease.stop_asked:
         return _end_without_running(lease)
     evolution = live.take(island, search)
-    give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 20.0)
+    give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 60.0)
     while True:
         report = _run_slice(lease, evolution, slice_seconds(island.slice_number))
         if lease.stop_asked and not report.finished:

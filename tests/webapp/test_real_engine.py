@@ -1,0 +1,106 @@
+"""The engine itself under the services: cut into slices, killed and restored, a search stays the same to the bit."""
+
+import pytest
+
+from engine.algorithm import Algorithm as Program
+from engine.records import apply_change
+from engine.spec import SearchSpec
+from webapp.experiments import lineage
+from webapp.experiments.models import Algorithm, CurvePoint, Find, Individual, Search
+from webapp.experiments.services import live, slices
+from webapp.experiments.services.lease import Lease
+from webapp.experiments.services.slices import Outcome, run_slices
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def spec(digits):
+    data = digits.to_json()
+    data |= {"population_size": 20, "tournament_size": 5, "stop": {"max_individuals": 3000, "max_seconds": 600.0}}
+    return SearchSpec.from_json(data)
+
+
+def finish(search, *, before_each=lambda: None):
+    outcome = Outcome.HANDED_BACK
+    while outcome == Outcome.HANDED_BACK:
+        before_each()
+        island = search.islands.get()
+        outcome = run_slices(island_id=island.pk, attempt=island.attempt)
+    search.refresh_from_db()
+    return outcome
+
+
+def content(search):
+    """Everything that must not depend on how the search was cut; times do."""
+    island = search.islands.get()
+    return (
+        list(
+            Individual.objects.filter(island=island)
+            .order_by("birth")
+            .values_list("birth", "parent", "depth", "score", "change")
+        ),
+        list(
+            CurvePoint.objects.filter(island=island)
+            .order_by("individuals")
+            .values_list("individuals", "best", "mean", "deviation")
+        ),
+        list(
+            Find.objects.filter(island=island).order_by("birth").values_list("birth", "score", "algorithm__permalink")
+        ),
+        (search.individuals, search.evaluations, search.train_steps, search.fec_hits, search.finish_reason),
+        (search.result.birth, search.result.select_score, search.result.final_score, search.result.final_scores),
+    )
+
+
+def test_slices_and_crashes_do_not_change_a_search(make_search, spec, settings, monkeypatch):
+    settings.ABOVO_TURN_SECONDS = 0
+    whole = make_search(spec=spec)
+    monkeypatch.setattr(slices, "slice_seconds", lambda number: 1000.0)
+    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 1000.0)
+    assert finish(whole) == Outcome.FINISHED
+
+    monkeypatch.setattr(slices, "slice_seconds", lambda number: 0.05)
+    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 0.05)
+    sliced = make_search(spec=spec)
+
+    def lose_and_repeat():
+        """Another process takes over; before that, one had gone on and died without a commit of its slice."""
+        live._live.clear()
+        island = sliced.islands.get()
+        if island.slice_number % 2:
+            lease = Lease.claim(island_id=island.pk, attempt=island.attempt)
+            evolution = live.take(island, sliced)
+            slices.commit_progress(lease, evolution.run(seconds=0.05))
+            slices.give_back_failed(lease, RuntimeError("killed"))
+
+    assert finish(sliced, before_each=lose_and_repeat) == Outcome.FINISHED
+    assert sliced.islands.get().slice_number > 2
+    assert content(sliced) == content(whole)
+
+
+def test_the_ancestry_of_every_find_is_complete(make_search, spec):
+    search = make_search(spec=spec)
+    finish(search)
+    assert Algorithm.objects.count() > 3
+    for find in search.finds.select_related("algorithm"):
+        line = lineage.line_to(find.island_id, find.birth)
+        assert [one.depth for one in line] == list(range(find.depth + 1))
+        program = None
+        for one in line:
+            program = apply_change(program, one.change)
+        assert program.digest() == bytes(find.algorithm.digest)
+        steps = [step for part in lineage.stretches(find.island_id, find.birth) for step in part]
+        assert Program.from_json(steps[-1].program) == program
+        assert find.score == line[-1].score
+
+
+def test_baselines_are_measured_on_the_searches_own_tasks(make_search, spec):
+    from webapp.experiments.services.baselines import ensure_baselines
+
+    search = make_search(spec=spec)
+    ensure_baselines(search)
+    search = Search.objects.get()
+    for name in ("linear", "net"):
+        assert set(search.baselines[name]) == {"search", "select", "final"}
+        assert all(0.5 < score < 1 for score in search.baselines[name].values())
