@@ -32,7 +32,7 @@ def finish(search, *, before_each=lambda: None):
 
 
 def content(search):
-    """Everything that must not depend on how the search was cut; times do."""
+    """Everything that must not depend on how the search was cut. Times do, and how many evaluations were done again."""
     island = search.islands.get()
     finds = Find.objects.filter(island=island).order_by("birth")
     points = CurvePoint.objects.filter(island=island).order_by("individuals")
