@@ -11,10 +11,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from webapp.lib.environment import BASE_DIR, BadSetting, Environment, read_environment, unknown_names
 from webapp.lib.postgres import EmbeddedPostgres, PostgresError
 from webapp.lib.processes import Child, Supervisor, before_exec
+from webapp.lib.warm import Warming
 
 #: Together at most 10 s from Ctrl-C to the end.
 SECONDS_TO_STOP = 7
@@ -105,6 +107,7 @@ class Launcher:
         self.supervisor = Supervisor(say)
         self.database: Child | None = None
         self.services: list[Child] = []
+        self.warming: Warming | None = None
         self.variables = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "webapp.settings",
@@ -123,9 +126,12 @@ class Launcher:
         supervisor.watch_signals()
         code = 0
         try:
+            # Takes a core for as long as everything else takes the other.
+            self.warming = Warming(Path(self.variables["ABOVO_NUMBA_CACHE"]), self.variables)
             if not self.environment.database_url:
                 self.start_database()
             account = self.prepare()
+            self.wait_for_compiler()
             self.start_services()
             try:
                 self.wait_until_ready()
@@ -185,6 +191,19 @@ class Launcher:
             raise CannotStart("preparing the database failed: see the lines above")
         return json.loads(report.splitlines()[-1])
 
+    def wait_for_compiler(self) -> None:
+        """The first search would wait for it anyway, at a page that stands still; later starts find it done."""
+        assert self.warming is not None
+        began = reported = time.monotonic()
+        while self.warming.is_going_on():
+            if reported == began or time.monotonic() - reported > 10:
+                say(f"compiling the engine, once ({time.monotonic() - self.started:.0f} s so far)")
+                reported = time.monotonic()
+            self.supervisor.pump(0.2)
+            self.check_stop()
+        if not self.warming.finish():
+            say("compiling the engine failed; `python -m engine search --preset digits` shows why")
+
     def start_services(self) -> None:
         python = [sys.executable, "-m"]
         handle = self.listener.fileno()
@@ -235,6 +254,8 @@ class Launcher:
     def stop(self) -> None:
         if any(child.is_alive() for child in self.services):
             say("stopping")
+        if self.warming is not None:
+            self.warming.stop()
         self.supervisor.stop(self.services, SECONDS_TO_STOP)
         if self.database is not None:
             # The database gets its time even when the user is impatient: it only has to close its files.
