@@ -19,8 +19,8 @@ from webapp.lib.processes import Child, Supervisor, before_exec
 from webapp.lib.warm import Warming
 
 #: Together at most 10 s from Ctrl-C to the end.
-SECONDS_TO_STOP = 7
-SECONDS_TO_STOP_DATABASE = 2.5
+SECONDS_TO_STOP = 7.5
+SECONDS_TO_STOP_DATABASE = 2.3
 SECONDS_TO_START = 120
 
 

@@ -1,0 +1,45 @@
+"""`make test` leaves nothing out silently."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import everything, services
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_a_skipped_test_fails_ci_and_is_listed(tmp_path, ci, status):
+    (tmp_path / "test_it.py").write_text(
+        "import pytest\ndef test_runs(): pass\ndef test_skips(): pytest.skip('no reason')\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-c", os.devnull]
+    done = subprocess.run(
+        [*command, "--rootdir", tmp_path, tmp_path],
+        cwd=ROOT,
+        env={**os.environ, "CI": ci},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert ("which CI counts as failure" in done.stdout) == bool(ci)
+    if ci:
+        assert done.stdout.rstrip().count("::test_skips") == 1
+
+
+@pytest.mark.parametrize(("in_ci", "status"), [(True, 1), (False, 0)])
+def test_a_server_that_cannot_be_had_is_named(monkeypatch, capsys, in_ci, status):
+    def missing():
+        raise services.Missing("RabbitMQ is away")
+
+    monkeypatch.setattr(everything, "run", lambda *arguments, **options: "passed")
+    monkeypatch.setattr(everything, "IN_CI", in_ci)
+    monkeypatch.setattr(services, "ensure_browser", lambda: "/usr/bin/chromium")
+    monkeypatch.setattr(services, "ensure_postgres", lambda: services.POSTGRES_URL)
+    monkeypatch.setattr(services, "ensure_rabbitmq", missing)
+    assert everything.main([]) == status
+    assert "not run: RabbitMQ is away" in capsys.readouterr().out
