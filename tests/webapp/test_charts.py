@@ -26,6 +26,7 @@ def test_ticks_are_round(low, high, about, ticks):
         (0.7214, ".721"),
         (1.0, "1.000"),
         (0.99993, ".9999"),
+        (1 - 1e-9, ">.99999"),
         (0, ".000"),
         (-0.0123, "−.012"),
         (None, "–"),
@@ -36,7 +37,10 @@ def test_scores(value, text):
     assert charts.score_text(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0123, "+.012"), (-0.004, "−.004"), (0.0004, "+.0004"), (None, "–")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123, "+.012"), (-0.004, "−.004"), (0.0004, "+.0004"), (2e-7, "+2e−7"), (-3e-9, "−3e−9"), (None, "–")],
+)
 def test_gains(value, text):
     assert charts.signed(value) == text
 

@@ -277,19 +277,27 @@ def score_text(value: float | None, digits: int = 3) -> str:
     """Print a score as tables do, .721; more digits where three would round a score below 1 up to 1."""
     if value is None or not math.isfinite(value):
         return "–"
-    while round(value, digits) == 1.0 and value < 1.0 and digits < 6:
+    while round(value, digits) == 1.0 and value < 1.0:
+        if digits == MOST_DIGITS:
+            return ">.99999"
         digits += 1
     text = f"{abs(value):.{digits}f}"
     text = text[1:] if text.startswith("0") else text
     return f"−{text}" if value < 0 and float(f"{value:.{digits}f}") else text
 
 
+MOST_DIGITS = 5
+
+
 def signed(value: float | None, digits: int = 3) -> str:
-    """Print a gain or loss with its sign, +.012 or −.004."""
+    """Print a gain or loss with its sign, +.012 or −.004, tiny ones as +2e−7."""
     if value is None or not math.isfinite(value):
         return "–"
-    while value and round(value, digits) == 0 and digits < 6:
+    while value and round(value, digits) == 0 and digits < MOST_DIGITS:
         digits += 1
+    if value and round(value, digits) == 0:
+        mantissa, exponent = f"{abs(value):.0e}".split("e")
+        return f"{'−' if value < 0 else '+'}{mantissa}e−{abs(int(exponent))}"
     text = score_text(value, digits)
     return text if value < 0 else f"+{text}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from engine.spec import SearchSpec
 from webapp.experiments import access
@@ -97,7 +97,8 @@ def recent_rate(search: Search, points: list[Point], *, over_seconds: float = 10
 
 def improvements(search: Search, *, limit: int | None = None) -> QuerySet[Find]:
     """Return the finds that raised the best score, newest first."""
-    finds = search.finds.select_related("algorithm").order_by("-individuals", "-birth")
+    better = Q(previous_score__isnull=True) | Q(score__gt=F("previous_score"))
+    finds = search.finds.filter(better).select_related("algorithm").order_by("-individuals", "-birth")
     return finds[:limit] if limit else finds
 
 

@@ -179,6 +179,7 @@ def record_result(island: Island, search: Search, result) -> Find:
         birth=result.birth,
         defaults={
             "algorithm": algorithm, "search": search, "score": finite(result.search_fitness),
+            "previous_score": search.best.score if search.best else None,
             "individuals": island.individuals, "train_steps": island.train_steps, "seconds": island.seconds,
             "mutation": mutation, "diff": diff, "depth": depth,
         },

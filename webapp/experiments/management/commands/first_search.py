@@ -7,6 +7,9 @@ from engine.presets import preset
 from webapp.experiments.models import Algorithm, Search
 from webapp.experiments.services.launch import launch_search
 
+SEED = 5
+"""One that was seen to find a real learner within two minutes; others stay at flukes for longer."""
+
 
 class Command(BaseCommand):
     help = "Launch the preset “digits” if the database has never had a search. Safe to repeat."
@@ -19,5 +22,5 @@ class Command(BaseCommand):
             if Search.objects.exists() or Algorithm.objects.exists():
                 self.stdout.write("There are searches already: nothing launched.")
                 return
-            search = launch_search(spec=preset("digits"), seed=1)
+            search = launch_search(spec=preset("digits"), seed=SEED)
         self.stdout.write(f"Launched search {search.pk}: {search.title}")
