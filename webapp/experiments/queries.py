@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import F, Q, QuerySet
 
 from engine.spec import SearchSpec
-from webapp.experiments import access
+from webapp.experiments import access, lineage
 from webapp.experiments.models import Algorithm, Find, Search
 
 CURVE_BINS = 420
@@ -97,7 +97,7 @@ def recent_rate(search: Search, points: list[Point], *, over_seconds: float = 10
 
 def improvements(search: Search, *, limit: int | None = None) -> QuerySet[Find]:
     """Return the finds that raised the best score, newest first."""
-    better = Q(previous_score__isnull=True) | Q(score__gt=F("previous_score"))
+    better = Q(previous_score__isnull=True) | Q(score__gt=F("previous_score") + lineage.NEUTRAL)
     finds = search.finds.filter(better).select_related("algorithm").order_by("-individuals", "-birth")
     return finds[:limit] if limit else finds
 

@@ -161,11 +161,13 @@ def record_finds(island: Island, search: Search, finds: Sequence) -> list[Find]:
 
 
 def _mutation_of(island_id: int, birth: int) -> tuple[str, list, int]:
-    """Return the mutation that made an individual, its diff against the parent, and the individual's depth."""
+    """Return the last mutation that changed the program, its diff, and the individual's depth."""
     _base, steps = lineage.last_stretch(island_id, birth)
     if not steps:
         raise ValueError(f"ancestry: nothing is known of birth {birth}")
-    return steps[-1].mutation, steps[-1].diff, steps[-1].number
+    # A find may be the copy of an individual that died before anybody looked: then its parent's mutation is what helped.
+    made = next((step for step in reversed(steps) if step.diff), steps[-1])
+    return made.mutation, made.diff, steps[-1].number
 
 
 def record_result(island: Island, search: Search, result) -> Find:
