@@ -49,7 +49,8 @@ class Search:
         self._next_point = 1
         self._speed = 1000.0
         self._last_find_births = 0
-        self._best_find: Find | None = None
+        self._best_score = -1.0
+        self._latest_finds: list[Find] = []
         self._new_island()
         began = time.perf_counter()
         self.island.compile()
@@ -113,8 +114,10 @@ class Search:
         self._records += records
         for find in finds:
             self._last_find_births = find.individuals - self.island.first_birth
-            if self._best_find is None or find.score > self._best_find.score:
-                self._best_find = find
+            if self.spec.select_candidates:
+                self._latest_finds = [*self._latest_finds, find][-self.spec.select_candidates :]
+            if find.score > self._best_score:
+                self._best_score = find.score
                 self._finds.append(find)
 
     def _end_experiment(self, reason: str) -> None:
@@ -132,18 +135,14 @@ class Search:
         births, steps = self.island.first_birth + self.island.births, self.island.train_steps
         self._records += self.island.settle()
         self.experiment += 1
-        self._next_point, self._last_find_births = 1, 0
+        self._next_point, self._last_find_births, self._latest_finds = 1, 0, []
         self._new_island(births, steps)
 
     def _candidates(self) -> list[Find]:
-        """Return what selection looks at: the population's best, and the best ever found where that is another program."""
+        """Return what selection looks at: the latest finds, and the population's best."""
         slot = self.island.best_slot()
         self._records += self.island.line_records(slot)
-        candidates = [self.island.find(slot, self.seconds, self.experiment)]
-        best = self._best_find
-        if best is not None and best.experiment == self.experiment and best.algorithm != candidates[0].algorithm:
-            candidates.append(best)
-        return candidates
+        return [*self._latest_finds, self.island.find(slot, self.seconds, self.experiment)]
 
     def _select(self) -> None:
         spec = self.spec.select_tasks
@@ -256,7 +255,8 @@ class Search:
             "next_point": self._next_point,
             "last_find_births": self._last_find_births,
             "totals": vars(self._totals),
-            "best_find": _find_to_json(self._best_find),
+            "best_score": self._best_score,
+            "latest_finds": [_find_to_json(find) for find in self._latest_finds],
             "selected": None
             if self._selected is None
             else [self._selected[0], _find_to_json(self._selected[1]), list(self._selected[2])],
@@ -282,7 +282,8 @@ class Search:
         search.seconds = values["seconds"]
         search._next_point, search._last_find_births = values["next_point"], values["last_find_births"]
         search._totals = Counters(**values["totals"])
-        search._best_find = _find_from_json(values["best_find"])
+        search._best_score = values["best_score"]
+        search._latest_finds = [_find_from_json(find) for find in values["latest_finds"]]
         if values["selected"] is not None:
             fitness, find, scores = values["selected"]
             search._selected = (fitness, _find_from_json(find), tuple(scores))
@@ -309,9 +310,9 @@ def _stable_seed(seed: int, *parts: Any) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
 
 
-def _find_to_json(find: Find | None) -> dict[str, Any] | None:
-    return None if find is None else {**vars(find), "algorithm": find.algorithm.to_json()}
+def _find_to_json(find: Find) -> dict[str, Any]:
+    return {**vars(find), "algorithm": find.algorithm.to_json()}
 
 
-def _find_from_json(data: dict[str, Any] | None) -> Any:
-    return None if data is None else Find(**{**data, "algorithm": Algorithm.from_json(data["algorithm"])})
+def _find_from_json(data: dict[str, Any]) -> Find:
+    return Find(**{**data, "algorithm": Algorithm.from_json(data["algorithm"])})

@@ -168,7 +168,8 @@ class SearchSpec:
 
     search_tasks guide evolution (T_search), select_tasks pick among experiments (T_select), final_tasks are scored once
     (T_test). train_budget: programs whose cost exceeds this factor times the 2-layer net's score 0; None: no budget.
-    mutations: weight of each kind. program: the initial program, or the functions given where `searched` is False.
+    select_candidates: how many of an experiment's latest finds are scored on the select tasks besides the population's
+    best (0: that one only, as the reference does). mutations: weight of each kind. program: the initial program, or the functions given where `searched` is False.
     """
 
     name: str = "custom"
@@ -178,6 +179,7 @@ class SearchSpec:
     select_tasks: TaskSpec | None = None
     final_tasks: TaskSpec | None = None
     fresh_tasks: bool = False
+    select_candidates: int = 0
     registers: Registers = field(default_factory=lambda: Registers(4, 3, 1))
     setup: FunctionSpec = field(default_factory=FunctionSpec)
     predict: FunctionSpec = field(default_factory=FunctionSpec)
@@ -216,6 +218,7 @@ class SearchSpec:
                 )
         _whole("", "population_size", self.population_size, 2, 1_000_000)
         _whole("", "tournament_size", self.tournament_size, 1, self.population_size)
+        _whole("", "select_candidates", self.select_candidates, 0, 1000)
         _number("", "mutation_probability", self.mutation_probability, 0.0, 1.0)
         _number("", "max_abs_error", self.max_abs_error, 0.0, math.inf)
         _one_of("", "fitness_combination", self.fitness_combination, FITNESS_COMBINATIONS)
