@@ -182,6 +182,11 @@ def test_a_folder_that_only_its_owner_may_pass(make_product, tmp_path):
     assert closed.stat().st_mode & 0o007 in (0, 1), "others may not read it"
     assert product.stop() == 0
 
+    closed.chmod(0o700)  # which also takes back what a list grants
+    product.start()
+    assert product.get("/readyz")[0] == 200
+    assert product.stop() == 0
+
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),

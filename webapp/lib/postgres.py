@@ -238,38 +238,39 @@ def _let_pass(path: Path, user: pwd.struct_passwd) -> None:
     status = path.stat()
     if status.st_mode & stat.S_IXOTH or (status.st_uid == user.pw_uid and status.st_mode & stat.S_IXUSR):
         return
-    if _listed(path, user.pw_uid):
+    entries = _acl(path) or {
+        (OWNER, NOBODY): status.st_mode >> 6 & 7,
+        (GROUP, NOBODY): status.st_mode >> 3 & 7,
+        (OTHERS, NOBODY): status.st_mode & 7,
+    }
+    # The mask bounds what lists grant; a chmod of the folder's group sets it.
+    mask = entries.get((MASK, NOBODY), entries[GROUP, NOBODY])
+    if entries.get((USER, user.pw_uid), 0) & mask & SEARCH:
         return
-    mode = status.st_mode
-    # Linux's posix_acl_xattr: version 2, then (tag, permissions, id), sorted by tag.
-    none = 0xFFFFFFFF
-    entries = [
-        (0x01, mode >> 6 & 7, none),  # owner
-        (0x02, stat.S_IXOTH, user.pw_uid),  # this user
-        (0x04, mode >> 3 & 7, none),  # owning group
-        (0x10, mode >> 3 & 7 | stat.S_IXOTH, none),  # mask
-        (0x20, mode & 7, none),  # others
-    ]
+    entries[USER, user.pw_uid] = entries.get((USER, user.pw_uid), 0) | SEARCH
+    entries[MASK, NOBODY] = mask | SEARCH
     try:
-        if _acl(path):
-            raise OSError("there is a list already: leave it as it is")
-        blob = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
-        os.setxattr(path, "system.posix_acl_access", blob)
+        listed = b"".join(struct.pack("<HHI", tag, entries[tag, who], who) for tag, who in sorted(entries))
+        os.setxattr(path, ACL, struct.pack("<I", 2) + listed)
         how = f"user {user.pw_name}"
     except (OSError, AttributeError):
-        path.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+        path.chmod(stat.S_IMODE(status.st_mode) | stat.S_IXOTH)
         how = "other users"
     print(f"Ab Ovo: {path} may now be passed through by {how}: PostgreSQL does not run as root", flush=True)
 
 
-def _listed(path: Path, uid: int) -> bool:
-    blob = _acl(path)
-    entries = [struct.unpack_from("<HHI", blob, offset) for offset in range(4, len(blob) - 7, 8)]
-    return any(tag == 0x02 and identity == uid and permission & 1 for tag, permission, identity in entries)
+# Linux's access-control lists: version 2, then entries (tag, permissions, user or group), sorted.
+ACL = "system.posix_acl_access"
+OWNER, USER, GROUP, MASK, OTHERS = 0x01, 0x02, 0x04, 0x10, 0x20
+NOBODY = 0xFFFFFFFF
+SEARCH = stat.S_IXOTH
 
 
-def _acl(path: Path) -> bytes:
+def _acl(path: Path) -> dict[tuple[int, int], int]:
+    """The folder's list as {(tag, user or group): permissions}; empty where it has none."""
     try:
-        return os.getxattr(path, "system.posix_acl_access")
+        blob = os.getxattr(path, ACL)
     except (OSError, AttributeError):
-        return b""
+        return {}
+    found = (struct.unpack_from("<HHI", blob, offset) for offset in range(4, len(blob), 8))
+    return {(tag, who): permissions for tag, permissions, who in found}
