@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.algorithm import Algorithm, Instruction
-from engine.baselines import linear, neural_network
+from engine.baselines import BASELINES, neural_network
 from engine.core import evolution, mutation, population, programs
 from engine.core.fec import fec_entries, fec_restore, new_fec, new_memo
 from engine.core.mutation import Space
@@ -312,13 +312,10 @@ def initial_program(spec: SearchSpec) -> Algorithm:
     Functions shorter than their smallest size are filled with NO_OP, as in the reference.
     """
     given = Algorithm.from_json(spec.program) if spec.program is not None else None
-    start = Algorithm()
-    if spec.initial == "linear":
-        start = linear()
-    elif spec.initial == "net":
-        start = neural_network()
-    elif spec.initial == "program" and given is not None:
+    if spec.initial == "program" and given is not None:
         start = given
+    else:  # of the other kinds, only known algorithms have lines of their own
+        start = BASELINES[spec.initial].build() if spec.initial in BASELINES else Algorithm()
     no_op = Instruction(Op.NO_OP)
     functions = []
     for position, bounds in enumerate(spec.functions):

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from engine.algorithm import COMPONENT_FUNCTIONS, MAX_INSTRUCTIONS, Algorithm, ProgramError, Registers
+from engine.baselines import BASELINES
 from engine.ops import OPS, Op
 
 SPEC_VERSION = 1
 
-TASK_KINDS = ("linear", "net", "projected")
+TASK_KINDS = ("linear", "affine", "net", "projected")
 MUTATIONS = (
     "alter_parameter",
     "randomize_instruction",
@@ -28,7 +29,8 @@ MUTATIONS = (
     "randomize_algorithm",
 )
 """Mutation kinds of the reference (semantics section 10); ids are positions in this tuple."""
-INITIAL_PROGRAMS = ("random", "empty", "linear", "net", "program")
+INITIAL_PROGRAMS = ("random", "empty", *BASELINES, "program")
+"""What the first individuals are: random programs, empty ones, a known algorithm, or the one given as `program`."""
 FITNESS_COMBINATIONS = ("mean", "median")
 
 
@@ -44,8 +46,8 @@ class SpecError(ValueError):
 class TaskSpec:
     """A family of learning tasks, `count` of which make one evaluation.
 
-    kind: "linear" (labels w.x), "net" (labels of a random 2-layer net), both scored by RMS error; "projected" (pairs of
-    classes of `dataset`, projected to F dimensions), scored by accuracy. pairs: "search" (all but the held-out pairs),
+    kind: "linear" (labels w.x), "affine" (labels w.x + b), "net" (labels of a random 2-layer net), all scored by RMS
+    error; "projected" (pairs of classes of `dataset`, projected to F dimensions), scored by accuracy. pairs: "search" (all but the held-out pairs),
     "held_out", or explicit pairs. seeds: of each task, cycled over; empty: derived from the search's seed.
     """
 
@@ -262,6 +264,8 @@ class SearchSpec:
     def _check_program(self) -> None:
         if self.initial == "program" and self.program is None:
             raise SpecError("program", 'needed when initial is "program"')
+        if self.initial in BASELINES:
+            self._check_baseline(BASELINES[self.initial].build())
         if self.program is None:
             return
         try:
@@ -271,6 +275,17 @@ class SearchSpec:
         for name, function, bounds in zip(COMPONENT_FUNCTIONS, algorithm.functions, self.functions):
             if bounds.searched and len(function) > bounds.max_size:
                 raise SpecError(f"program.{name}", f"{len(function)} instructions, allowed are up to {bounds.max_size}")
+
+    def _check_baseline(self, algorithm: Algorithm) -> None:
+        needed = algorithm.registers_used()
+        if any(there < wanted for there, wanted in zip(self.registers, needed)):
+            raise SpecError("registers", f'{list(self.registers)}, but initial "{self.initial}" needs {list(needed)}')
+        for name, function, bounds in zip(COMPONENT_FUNCTIONS, algorithm.functions, self.functions):
+            if bounds.searched and len(function) > bounds.max_size:
+                raise SpecError(
+                    f"{name}.max_size",
+                    f'{bounds.max_size}, but initial "{self.initial}" has {len(function)} instructions',
+                )
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as plain JSON values; `from_json` reads it back."""

@@ -7,9 +7,11 @@ import json
 
 import pytest
 
-from engine.baselines import linear
+from engine.algorithm import Registers
+from engine.baselines import BASELINES, linear
+from engine.island import initial_program
 from engine.presets import preset
-from engine.spec import SPEC_VERSION, FunctionSpec, SearchSpec, SpecError, StopSpec, TaskSpec
+from engine.spec import INITIAL_PROGRAMS, SPEC_VERSION, FunctionSpec, SearchSpec, SpecError, StopSpec, TaskSpec
 
 BASE = preset("linear-demo").to_json()
 
@@ -54,6 +56,7 @@ def test_fields_left_out_have_defaults():
         ("fitness_combination", "mode", 'fitness_combination: "mode" is not allowed, one of mean, median is'),
         ("initial", "magic", 'initial: "magic" is not allowed, one of '),
         ("initial", "program", 'program: needed when initial is "program"'),
+        ("initial", "net", 'registers: [4, 3, 1], but initial "net" needs [5, 9, 2]'),
         ("mutations", {"teleport": 1}, 'mutations: unknown kind "teleport", allowed: alter_parameter'),
         ("mutations", {"insert": 0}, "mutations: all weights are 0"),
         ("mutations", {"insert": -1}, "mutations.insert: -1 is not allowed"),
@@ -117,3 +120,27 @@ def test_only_learn_is_searched():
     }  # fmt: skip
     spec = SearchSpec.from_json(data)
     assert SearchSpec.from_json(spec.to_json()) == spec
+
+
+@pytest.mark.parametrize("initial", INITIAL_PROGRAMS)
+def test_initial_programs(initial):
+    bounds = FunctionSpec(ops=("SCALAR_SUM",), min_size=1, max_size=12)
+    spec = SearchSpec(
+        initial=initial, registers=Registers(6, 9, 3), setup=bounds, predict=bounds, learn=bounds, program=GIVEN.to_json()
+    ).check()  # fmt: skip
+    program = initial_program(spec)
+    lengths = [len(function) for function in program.functions]
+    if initial in ("random", "empty"):
+        assert lengths == [12 if initial == "random" else 1] * 3
+    else:
+        assert program == (GIVEN if initial == "program" else BASELINES[initial].build())
+
+
+def test_initial_program_that_is_too_long():
+    data = changed("initial", "affine") | {"registers": [5, 3, 1]}
+    data["learn"] = {**data["learn"], "min_size": 4, "max_size": 4}
+    with pytest.raises(SpecError, match=r'learn\.max_size: 4, but initial "affine" has 5 instructions'):
+        SearchSpec.from_json(data)
+
+
+GIVEN = linear(0.5)

@@ -128,6 +128,18 @@ def test_linear_labels_are_linear():
         assert task.eval_type == "RMS_ERROR"
 
 
+def test_affine_labels_are_linear_plus_an_offset():
+    spec = TaskSpec(kind="affine", count=3, features=5)
+    offsets = []
+    for task in build_tasks(spec, seed=0, role="search"):
+        assert task.eval_type == "RMS_ERROR"
+        rows = np.column_stack([task.train_features, np.ones(task.train_examples)])
+        weights, *_ = np.linalg.lstsq(rows, task.train_labels, rcond=None)
+        offsets.append(weights[-1])
+        assert np.allclose(task.valid_features @ weights[:-1] + weights[-1], task.valid_labels)
+    assert len(set(np.round(offsets, 3))) == 3 and min(np.abs(offsets)) > 1e-3
+
+
 def test_net_labels_are_no_linear_function_but_piecewise():
     (task,) = build_tasks(TaskSpec(kind="net", count=1, features=2, train_examples=50), seed=1, role="search")
     # Rows 0 (and 2) of M are 0, so with two features one unit is left: the label is 0 on one side of a line.
