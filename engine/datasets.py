@@ -19,6 +19,8 @@ import numpy as np
 
 MAX_BYTES = 1 << 30
 """Largest dataset file, and largest array in one, uncompressed: 1 GiB."""
+OFFICIAL = ("mnist", "fashion_mnist", "cifar10")
+"""Public data sets that `manage.py fetch_dataset` gets."""
 MAX_CLASSES = 1000
 MAX_COLUMNS = 100_000
 
@@ -86,6 +88,11 @@ def load_dataset(name: str) -> Dataset:
     try:
         status = path.stat()
     except OSError:
+        if name in OFFICIAL:
+            raise DatasetError(
+                f"dataset: {name} is not there; fetch it with `python manage.py fetch_dataset {name}`, "
+                f"or put {name}.npz into the data folder {data_folder()} (ABOVO_DATA names another)"
+            ) from None
         known = ", ".join(dataset_names())
         raise DatasetError(f"dataset: {name} is not known; bundled or in the data folder are {known}") from None
     return _load_file(name, path, status.st_mtime_ns, status.st_size)

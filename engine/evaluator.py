@@ -11,6 +11,7 @@ import numpy as np
 from engine.algorithm import Algorithm, ProgramError, Registers
 from engine.core import context as at
 from engine.core import evaluation, programs
+from engine.core.fusion import fuse
 from engine.core.kernel import kernel_address
 from engine.core.lanes import WIDTH
 from engine.core.random_stream import mix
@@ -49,7 +50,6 @@ class Evaluator:
         max_abs_error: float = 100.0,
         seed: int = 0,
         epochs: int = 1,
-        probe: tuple[int, int] = (0, 0),
     ):
         if not tasks:
             raise ValueError("tasks: none given, at least one is needed")
@@ -65,11 +65,9 @@ class Evaluator:
         self.lanes = math.ceil(math.ceil(count / groups) / WIDTH) * WIDTH
         self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
         self._features: list[np.ndarray] = []
-        self.group = self._build(seed, probe)
-        self.error_bits = self.group.errors.view(np.uint64)
-        self.error_addresses = np.array([_address(one) for one in self.group.errors], np.int64)
+        self.group = self._build(seed)
 
-    def _build(self, seed: int, probe: tuple[int, int]) -> evaluation.Group:
+    def _build(self, seed: int) -> evaluation.Group:
         features, lanes, count = self.features, self.lanes, len(self.tasks)
         first = self.tasks[0]
         groups = math.ceil(count / lanes)
@@ -82,9 +80,8 @@ class Evaluator:
             active=_aligned((groups, lanes), np.int64),
             steps=_aligned((groups, lanes), np.int64),
             fitness=_aligned((groups, lanes), np.float64),
-            errors=_aligned((groups, max(sum(probe), 1), lanes), np.float64),
+            hashes=_aligned((lanes,), np.uint64),
             random=_aligned((4, lanes), np.uint64),
-            keys=np.zeros(4, np.uint64),
             lane_steps=np.zeros(lanes, np.int64),
             lane_fitness=np.zeros(lanes),
             seeds=np.zeros((groups, lanes), np.uint64),
@@ -147,6 +144,8 @@ class Evaluator:
         is_random = programs.make_compact(
             encoded.code, encoded.constants, encoded.lengths, encoded.starts, first, not memory, compact
         )
+        if not memory:
+            fuse(compact)
         decoded = programs.new_decoded(len(algorithm))
         attach(self, decoded)
         for g in range(len(self.group.tasks)):

@@ -48,7 +48,6 @@ class Island:
             max_abs_error=spec.max_abs_error,
             seed=seed,
             epochs=spec.search_tasks.epochs,
-            probe=(fec.train_examples, fec.valid_examples) if fec else (0, 0),
         )
         self._initial = initial_program(spec)
         self._capacities = [
@@ -372,11 +371,10 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
         constant_words=compact.constants.view(np.int64),
         decoded=decoded,
         addresses=np.array(
-            [decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data], np.int64
+            [one.ctypes.data for one in (decoded.words, evaluator.bank, evaluator.zeros, evaluator.group.hashes)],
+            np.int64,
         ),
         shape=np.array([evaluator.features, evaluator.lanes], np.int64),
-        error_bits=evaluator.error_bits,
-        error_addresses=evaluator.error_addresses,
         scores=np.zeros(len(evaluator.tasks)),
         scratch=np.zeros(len(evaluator.tasks)),
         probe=np.array([fec.train_examples, fec.valid_examples] if fec else [0, 0], np.int64),

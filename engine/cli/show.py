@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from engine.cli.common import dump_json
+from engine.cli.common import Refusal, dump_json
 from engine.ops import OPS
 from engine.presets import preset, preset_names
+from engine.presets.page import presets_markdown
 from engine.search_space import search_space_markdown
+from engine.spec_toml import to_toml
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print a list as text, or as JSON."""
+    """Print a list as text, as JSON, as a page of documentation, or one preset as TOML. Raises Refusal or SpecError."""
     if args.command == "presets":
-        print(_presets(args.json))
+        print(_presets(args), end="")
     elif args.markdown:
         print(search_space_markdown(), end="")
     else:
@@ -21,12 +23,21 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _presets(as_json: bool) -> str:
-    specs = [preset(name) for name in preset_names()]
-    if as_json:
-        return dump_json([spec.to_json() for spec in specs], indent=2)
+def _presets(args: argparse.Namespace) -> str:
+    if args.markdown:
+        return presets_markdown()
+    if args.toml:
+        if args.name is None:
+            raise Refusal("--toml: needs the name of a preset before it")
+        return to_toml(preset(args.name))
+    if args.json:
+        data = preset(args.name).to_json() if args.name else [preset(name).to_json() for name in preset_names()]
+        return dump_json(data, indent=2) + "\n"
+    specs = [preset(name) for name in ([args.name] if args.name else preset_names())]
+    if args.name:
+        return f"{specs[0].name}  {specs[0].title}\n\n{specs[0].description}\n"
     width = max(len(spec.name) for spec in specs)
-    return "\n".join(f"{spec.name:{width}}  {spec.title}" for spec in specs)
+    return "".join(f"{spec.name:{width}}  {spec.title}\n" for spec in specs)
 
 
 def _ops(as_json: bool) -> str:

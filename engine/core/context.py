@@ -47,8 +47,8 @@ ALIVE = 25
 STEPS = 26
 TOTALS = 27
 FITNESS = 28
-ERRORS = 29
-"""Address of (train + valid, lanes) float64 where absolute errors are recorded; 0: not recorded."""
+HASHES = 29
+"""Address of (lanes,) uint64 into which each lane's absolute errors are mixed; 0: they are not."""
 PARTIAL_FAILURE = 30
 """Out: 1 if some lanes failed in a validation that others passed, with epochs to follow."""
 
@@ -59,7 +59,7 @@ WORDS = 40
 
 # One instruction.
 INSTRUCTION_WORDS = 8
-OP, IN1, IN2, OUT, CONSTANTS = 0, 1, 2, 3, 4
+OP, IN1, IN2, OUT, CONSTANTS, IN3 = 0, 1, 2, 3, 4, 7
 
 FAILED_ERROR = -1.0
-"""What is recorded for a lane from its failure on."""
+"""What is mixed into a lane's hash in place of an error from its failure on."""

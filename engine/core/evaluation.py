@@ -25,9 +25,8 @@ class Group(NamedTuple):
     active: np.ndarray  # (G, L) int64: 0 or -1
     steps: np.ndarray  # (G, L) int64
     fitness: np.ndarray  # (G, L) float64
-    errors: np.ndarray  # (G, train + valid examples of the probe, L) float64
+    hashes: np.ndarray  # (L,) uint64: of the errors of a probe
     random: np.ndarray  # (4, L) uint64
-    keys: np.ndarray  # (4,) uint64: scratch
     lane_steps: np.ndarray  # (L,) int64: scratch
     lane_fitness: np.ndarray  # (L,) float64: scratch
     seeds: np.ndarray  # (G, L) uint64: of each task's random stream
@@ -90,7 +89,7 @@ def evaluate(group, is_random, scores):
     for g in range(group.contexts.shape[0]):
         ctx = group.contexts[g]
         ctx[at.TRAIN_COUNT], ctx[at.VALID_COUNT], ctx[at.EPOCHS] = group.full[0], group.full[1], group.full[2]
-        ctx[at.ERRORS] = 0
+        ctx[at.HASHES] = 0
         if is_random:
             _seed_lanes(group.random, group.seeds[g], 0)
         _run_group(group, g)
@@ -102,35 +101,24 @@ def evaluate(group, is_random, scores):
 
 
 @inner()
-def probe(group, is_random, train_examples, valid_examples, error_bits, error_addresses):
+def probe(group, is_random, train_examples, valid_examples, hashes):
     """Run the first few examples and return (key of the errors, training steps).
 
-    error_bits: group.errors seen as uint64; error_addresses: (G,) address of each group's errors.
-    Programs with the same absolute errors on the same examples, on every task, share a key; a lane's errors end with its failure.
+    hashes: address of group.hashes. Programs with the same absolute errors on the same examples, on every task, share a
+    key; a lane's errors end with its failure.
     """
     steps = 0
-    keys = group.keys
-    for k in range(4):
-        keys[k] = mix(uint64(k + 1))
+    key = uint64(0)
     for g in range(group.contexts.shape[0]):
         ctx = group.contexts[g]
         ctx[at.TRAIN_COUNT], ctx[at.VALID_COUNT], ctx[at.EPOCHS] = train_examples, valid_examples, 1
-        ctx[at.ERRORS] = error_addresses[g]
-        for example in range(train_examples + valid_examples):
-            for lane in range(group.errors.shape[2]):
-                group.errors[g, example, lane] = at.FAILED_ERROR
+        ctx[at.HASHES] = hashes
+        for lane in range(group.hashes.shape[0]):
+            group.hashes[lane] = uint64(0x9E3779B97F4A7C15)
         if is_random:
             _seed_lanes(group.random, group.seeds[g], PROBE_STREAM)
         call_kernel(group.kernel[0], group.addresses[g])
-        count = group.tasks[g]
-        for lane in range(count):
+        for lane in range(group.tasks[g]):
             steps += group.steps[g, lane]
-        for example in range(train_examples + valid_examples):
-            for lane in range(count):
-                # Four independent chains, so that the processor mixes them side by side.
-                key = (keys[lane & 3] ^ error_bits[g, example, lane]) * uint64(0xD6E8FEB86659FD93)
-                keys[lane & 3] = key ^ (key >> uint64(29))
-    key = uint64(0)
-    for k in range(4):
-        key = mix(key ^ keys[k])
+            key = mix(key ^ group.hashes[lane])
     return key, steps

@@ -8,6 +8,7 @@ import numpy as np
 
 from engine.core.evaluation import evaluate, probe
 from engine.core.fec import fec_get, fec_put
+from engine.core.fusion import fuse
 from engine.core.jit import compiled, inner
 from engine.core.mutation import COPY, INITIAL, mutate, randomize_function
 from engine.core.population import copy_program, release, take_slot
@@ -30,10 +31,8 @@ class Scoring(NamedTuple):
     constant_bits: np.ndarray  # compact.constants as uint64
     constant_words: np.ndarray  # compact.constants as int64
     decoded: tuple  # programs.Decoded
-    addresses: np.ndarray  # (3,) int64: decoded.words, register bank, zeros
+    addresses: np.ndarray  # (4,) int64: decoded.words, register bank, zeros, hashes
     shape: np.ndarray  # (2,) int64: features, lanes
-    error_bits: np.ndarray  # group.errors as uint64
-    error_addresses: np.ndarray  # (G,) int64
     scores: np.ndarray  # (D,) float64: of the last evaluation
     scratch: np.ndarray  # (D,) float64
     probe: np.ndarray  # (2,) int64: train and valid examples of the probe; 0 train examples: no equivalence cache
@@ -65,7 +64,8 @@ def combine(scores, median, scratch):
 
 @inner()
 def _prepare(scoring, is_random):
-    """Decode the compact program for all groups."""
+    """Fuse the compact program and decode it for all groups."""
+    fuse(scoring.compact)
     for g in range(scoring.group.contexts.shape[0]):
         decode(
             scoring.compact,
@@ -105,8 +105,7 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
                 is_random,
                 scoring.probe[0],
                 scoring.probe[1],
-                scoring.error_bits,
-                scoring.error_addresses,
+                scoring.addresses[3],
             )
     if use_fec:
         counters[TRAIN_STEPS] += memo.probe_steps[place]

@@ -149,7 +149,7 @@ class Memo(NamedTuple):
     steps: np.ndarray  # (size,) int64
 
 
-def new_memo(size: int = 1 << 16) -> Memo:
+def new_memo(size: int = 1 << 17) -> Memo:
     """Return an empty memo; size: a power of two."""
     return Memo(
         np.zeros(size, np.uint64),

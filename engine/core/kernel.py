@@ -19,7 +19,6 @@ from engine.core import context as at
 from engine.core import vector_math
 from engine.core.lanes import BITS, DOUBLE, I64, MASK, POINTER, VECTOR, WIDTH, Lanes
 from engine.core.op_bodies import BODIES, Extra
-from engine.ops import Op
 
 TWO_OVER_PI = 0.63661977236758138243
 POSITIVE_LOGIT = 1.6653345369377348e-16
@@ -108,9 +107,9 @@ def _interpreter(module: ir.Module, features: int, lane_count: int) -> ir.Functi
     here.add_incoming(code, entry)
     words = [
         builder.load(builder.gep(here, [ir.Constant(I64, word)], source_etype=I64), typ=I64)
-        for word in (at.OP, at.IN1, at.IN2, at.OUT)
+        for word in (at.OP, at.IN1, at.IN2, at.OUT, at.IN3)
     ]
-    a, b, out = (builder.inttoptr(word, POINTER) for word in words[1:])
+    a, b, out, third = (builder.inttoptr(word, POINTER) for word in words[1:])
     constants = builder.gep(here, [ir.Constant(I64, at.CONSTANTS)], source_etype=I64)
 
     def dispatch(low: int, high: int) -> None:
@@ -120,7 +119,7 @@ def _interpreter(module: ir.Module, features: int, lane_count: int) -> ir.Functi
         machines predict hardly any), and a program repeats the same few ops for thousands of steps.
         """
         if high - low == 1:
-            BODIES[Op(low)](Lanes(builder, features, lane_count), a, b, out, Extra(constants, scratch, random))
+            BODIES[low](Lanes(builder, features, lane_count), a, b, out, Extra(constants, scratch, random, third))
             builder.branch(after)
             return
         middle = (low + high) // 2
@@ -164,11 +163,15 @@ def interpret(typing_context, features, lanes, code, count, scratch, random):
 # what follows Predict ---------------------------------------------------------------------------------------------
 
 
-def _record(lanes: Lanes, errors, chunk: int, value) -> None:
-    """Store `value` if `errors` is not the null address."""
+def _mix_errors(lanes: Lanes, hashes, values: list) -> None:
+    """Mix a vector of errors for each chunk into the lanes' hashes, if `hashes` is not the null address."""
     builder = lanes.builder
-    with builder.if_then(builder.icmp_unsigned("!=", errors, ir.Constant(I64, 0))):
-        lanes.store(value, builder.inttoptr(errors, POINTER), chunk)
+    with builder.if_then(builder.icmp_unsigned("!=", hashes, ir.Constant(I64, 0))):
+        pointer = builder.inttoptr(hashes, POINTER)
+        for chunk, value in enumerate(values):
+            mixed = builder.xor(lanes.load(pointer, chunk, BITS), lanes.to_bits(value))
+            mixed = builder.mul(mixed, lanes.splat_bits(0xD6E8FEB86659FD93))
+            lanes.store(builder.xor(mixed, builder.lshr(mixed, lanes.splat_bits(32))), pointer, chunk)
 
 
 def _any_alive(lanes: Lanes, masks: list):
@@ -180,7 +183,7 @@ def _any_alive(lanes: Lanes, masks: list):
 
 @intrinsic(prefer_literal=True)
 def after_training_predict(
-    typing_context, features, lanes, prediction, label, alive, steps, errors, max_abs_error, is_accuracy
+    typing_context, features, lanes, prediction, label, alive, steps, hashes, max_abs_error, is_accuracy
 ):
     """Normalise s1, count the step, and end the lanes whose |label - s1| is NaN or too large; return whether any is left."""
     shape = _literal(features), _literal(lanes)
@@ -188,14 +191,14 @@ def after_training_predict(
     signature = types.int64(features, lanes, word, word, word, word, word, types.float64, word)
 
     def generate(context, builder, signature, arguments):
-        prediction, label, alive, steps, errors, limit, is_accuracy = arguments[2:]
+        prediction, label, alive, steps, hashes, limit, is_accuracy = arguments[2:]
         lanes = Lanes(builder, *shape)
         prediction, label, alive, steps = (builder.inttoptr(x, POINTER) for x in (prediction, label, alive, steps))
         with builder.if_then(builder.icmp_signed("!=", is_accuracy, ir.Constant(I64, 0))):
             for chunk in range(lanes.chunks):
                 lanes.store(vector_math.sigmoid(lanes, lanes.load(prediction, chunk)), prediction, chunk)
         limit = lanes.splat(limit)
-        masks = []
+        masks, seen = [], []
         for chunk in range(lanes.chunks):
             difference = builder.fsub(lanes.load(label, chunk), lanes.load(prediction, chunk))
             error = lanes.intrinsic("fabs", difference)
@@ -205,8 +208,8 @@ def after_training_predict(
             now = builder.and_(before, builder.sext(good, BITS))
             lanes.store(now, alive, chunk)
             masks.append(now)
-            kept = builder.select(builder.trunc(now, MASK), error, lanes.splat(at.FAILED_ERROR))
-            _record(lanes, errors, chunk, kept)
+            seen.append(builder.select(builder.trunc(now, MASK), error, lanes.splat(at.FAILED_ERROR)))
+        _mix_errors(lanes, hashes, seen)
         return _any_alive(lanes, masks)
 
     return signature, generate
@@ -214,7 +217,7 @@ def after_training_predict(
 
 @intrinsic(prefer_literal=True)
 def after_validation_predict(
-    typing_context, features, lanes, prediction, label, alive, totals, errors, max_abs_error, is_accuracy
+    typing_context, features, lanes, prediction, label, alive, totals, hashes, max_abs_error, is_accuracy
 ):
     """Add the example's squared error, or 1 if it is misclassified, to each lane's total; return whether any lane is left.
 
@@ -225,7 +228,7 @@ def after_validation_predict(
     signature = types.int64(features, lanes, word, word, word, word, word, types.float64, word)
 
     def generate(context, builder, signature, arguments):
-        prediction, label, alive, totals, errors, limit, is_accuracy = arguments[2:]
+        prediction, label, alive, totals, hashes, limit, is_accuracy = arguments[2:]
         lanes = Lanes(builder, *shape)
         prediction, label, alive, totals = (builder.inttoptr(x, POINTER) for x in (prediction, label, alive, totals))
         limit = lanes.splat(limit)
@@ -233,7 +236,7 @@ def after_validation_predict(
         accuracy = builder.icmp_signed("!=", is_accuracy, ir.Constant(I64, 0))
         with builder.if_else(accuracy) as (classes, numbers):
             with classes:
-                masks = []
+                masks, seen = [], []
                 for chunk in range(lanes.chunks):
                     said = builder.fcmp_ordered(">", lanes.load(prediction, chunk), lanes.splat(POSITIVE_LOGIT))
                     truth = builder.fcmp_ordered(">", lanes.load(label, chunk), lanes.splat(0.5))
@@ -241,11 +244,11 @@ def after_validation_predict(
                     lanes.store(builder.fadd(lanes.load(totals, chunk), wrong), totals, chunk)
                     now = lanes.load(alive, chunk, BITS)
                     masks.append(now)
-                    kept = builder.select(builder.trunc(now, MASK), wrong, lanes.splat(at.FAILED_ERROR))
-                    _record(lanes, errors, chunk, kept)
+                    seen.append(builder.select(builder.trunc(now, MASK), wrong, lanes.splat(at.FAILED_ERROR)))
+                _mix_errors(lanes, hashes, seen)
                 builder.store(_any_alive(lanes, masks), any_left)
             with numbers:
-                masks = []
+                masks, seen = [], []
                 for chunk in range(lanes.chunks):
                     error = builder.fsub(lanes.load(label, chunk), lanes.load(prediction, chunk))
                     square = builder.fmul(error, error)
@@ -255,8 +258,8 @@ def after_validation_predict(
                     now = builder.and_(lanes.load(alive, chunk, BITS), builder.sext(good, BITS))
                     lanes.store(now, alive, chunk)
                     masks.append(now)
-                    kept = builder.select(builder.trunc(now, MASK), size, lanes.splat(at.FAILED_ERROR))
-                    _record(lanes, errors, chunk, kept)
+                    seen.append(builder.select(builder.trunc(now, MASK), size, lanes.splat(at.FAILED_ERROR)))
+                _mix_errors(lanes, hashes, seen)
                 builder.store(_any_alive(lanes, masks), any_left)
         return builder.load(any_left, typ=I64)
 
@@ -310,7 +313,7 @@ def _build(F: int, L: int):
         steps = load_word(ctx + 8 * at.STEPS)
         totals = load_word(ctx + 8 * at.TOTALS)
         fitness = load_word(ctx + 8 * at.FITNESS)
-        errors = load_word(ctx + 8 * at.ERRORS)
+        hashes = load_word(ctx + 8 * at.HASHES)
 
         store_word(ctx + 8 * at.PARTIAL_FAILURE, 0)
         zero_words(steps, L)
@@ -335,9 +338,8 @@ def _build(F: int, L: int):
                 for slot in range(label_patches, end_labels, 8):
                     store_word(load_word(slot), label_address)
                 interpret(F, L, predict_code, predict_count, scratch, random)
-                record = errors + lane_bytes * step if errors != 0 and epoch == 0 else 0
                 left = after_training_predict(
-                    F, L, prediction, label_address, alive, steps, record, max_abs_error, is_accuracy
+                    F, L, prediction, label_address, alive, steps, hashes, max_abs_error, is_accuracy
                 )
                 if left == 0:
                     break
@@ -354,7 +356,6 @@ def _build(F: int, L: int):
                 for slot in range(predict_patches, learn_patches, 8):
                     store_word(load_word(slot), features_address)
                 interpret(F, L, predict_code, predict_count, scratch, random)
-                record = errors + lane_bytes * (train_count + example) if errors != 0 and epoch == 0 else 0
                 left = after_validation_predict(
                     F,
                     L,
@@ -362,7 +363,7 @@ def _build(F: int, L: int):
                     valid_labels + lane_bytes * example,
                     valid_alive,
                     totals,
-                    record,
+                    hashes,
                     max_abs_error,
                     is_accuracy,
                 )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from llvmlite import ir
 
-from engine.core import vector_math
+from engine.core import tables, vector_math
 from engine.core.lanes import DOUBLE, I64, Lanes, Value
 from engine.ops import Op
 
@@ -27,10 +27,12 @@ class Extra(NamedTuple):
     constants: Value
     scratch: Value
     random: Value
+    third: Value
+    """in3 of fused instructions."""
 
 
 Emitter = Callable[[Lanes, Value, Value, Value, Extra], None]
-BODIES: dict[Op, Emitter] = {}
+BODIES: dict[int, Emitter] = {}
 
 
 def _elements(lanes: Lanes, kind: str) -> int:
@@ -514,5 +516,51 @@ _gaussian_set(Op.SCALAR_GAUSSIAN_SET, "s")
 _gaussian_set(Op.VECTOR_GAUSSIAN_SET, "v")
 _gaussian_set(Op.MATRIX_GAUSSIAN_SET, "m")
 
+# fused instructions ----------------------------------------------------------------------------------------------
+
+
+def _outer_added(subtract: bool) -> Emitter:
+    def emit(lanes: Lanes, a: Value, b: Value, out: Value, extra: Extra) -> None:
+        combine = lanes.builder.fsub if subtract else lanes.builder.fadd
+        row_size = lanes.features * lanes.chunks
+
+        def row(i):
+            start = lanes.multiply(i, row_size)
+            held = [lanes.load(a, lanes.add(lanes.multiply(i, lanes.chunks), chunk)) for chunk in range(lanes.chunks)]
+
+            def column(j):
+                for chunk, left in enumerate(held):
+                    place = lanes.add(lanes.multiply(j, lanes.chunks), chunk)
+                    product = lanes.builder.fmul(left, lanes.load(b, place))
+                    place = lanes.add(start, place)
+                    lanes.store(combine(lanes.load(extra.third, place), product), out, place)
+
+            lanes.repeat(lanes.features, column)
+
+        lanes.repeat(lanes.features, row, unroll=1)
+
+    return emit
+
+
+def _scale_added(kind: str, subtract: bool) -> Emitter:
+    def emit(lanes: Lanes, a: Value, b: Value, out: Value, extra: Extra) -> None:
+        combine = lanes.builder.fsub if subtract else lanes.builder.fadd
+        factors = [lanes.load(a, chunk) for chunk in range(lanes.chunks)]
+
+        def element(index):
+            for chunk, factor in enumerate(factors):
+                place = lanes.add(lanes.multiply(index, lanes.chunks), chunk)
+                product = lanes.builder.fmul(factor, lanes.load(b, place))
+                lanes.store(combine(lanes.load(extra.third, place), product), out, place)
+
+        lanes.repeat(_elements(lanes, kind), element)
+
+    return emit
+
+
+BODIES[tables.OUTER_SUM], BODIES[tables.OUTER_DIFF] = _outer_added(False), _outer_added(True)
+BODIES[tables.VECTOR_SCALE_SUM], BODIES[tables.VECTOR_SCALE_DIFF] = _scale_added("v", False), _scale_added("v", True)
+BODIES[tables.MATRIX_SCALE_SUM], BODIES[tables.MATRIX_SCALE_DIFF] = _scale_added("m", False), _scale_added("m", True)
+
 BODIES[Op.NO_OP] = lambda lanes, a, b, out, extra: None
-assert set(BODIES) == set(Op)
+assert set(BODIES) == set(range(len(tables.OUT_TYPE)))

@@ -2,7 +2,7 @@
 
 A program is code (S, 4) int16 rows (op, in1, in2, out), constants (S, 3) float64 and lengths (3,) int32; its
 functions begin at rows starts[0], starts[1], starts[2]. A *compact* program has its live instructions only, one after
-the other, as code (S, 4) int64, constants (S, 3) and counts (3,), with registers renumbered from the lowest.
+the other, as code (S, 5) int64, constants (S, 3) and counts (3,), with registers renumbered from the lowest.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from engine.core.tables import (
     COST,
     IN1_TYPE,
     IN2_TYPE,
+    IN3_TYPE,
     IS_COMMUTATIVE,
     IS_RANDOM,
     KEEPS_OUTPUT,
@@ -30,7 +31,7 @@ from engine.core.tables import (
 class Compact(NamedTuple):
     """Buffers for one compact program and what is found on the way to it."""
 
-    code: np.ndarray  # (S, 4) int64
+    code: np.ndarray  # (S, 5) int64: op, in1, in2, out, and in3 of fused instructions
     constants: np.ndarray  # (S, 3) float64
     counts: np.ndarray  # (3,) int64: instructions of each function
     registers: np.ndarray  # (3,) int64: registers of each type in use
@@ -43,7 +44,7 @@ def new_compact(size: int, registers: tuple[int, int, int]) -> Compact:
     """Allocate buffers for programs of up to `size` instructions over `registers` (s, v, m)."""
     total = sum(registers)
     return Compact(
-        np.zeros((max(size, 1), 4), np.int64), np.zeros((max(size, 1), 3)), np.zeros(3, np.int64), np.zeros(3, np.int64),
+        np.zeros((max(size, 1), 5), np.int64), np.zeros((max(size, 1), 3)), np.zeros(3, np.int64), np.zeros(3, np.int64),
         np.zeros(max(size, 1), np.uint8), np.zeros((3, total), np.uint8), np.zeros(total, np.int64),
     )  # fmt: skip
 
@@ -208,15 +209,15 @@ class Decoded(NamedTuple):
     """What the kernel executes."""
 
     words: np.ndarray  # (S, INSTRUCTION_WORDS) int64
-    feature_patches: np.ndarray  # (2 S,) int64: addresses of operands that follow the example's features
-    label_patches: np.ndarray  # (2 S,) int64: and its label
+    feature_patches: np.ndarray  # (3 S,) int64: addresses of operands that follow the example's features
+    label_patches: np.ndarray  # (3 S,) int64: and its label
 
 
 def new_decoded(size: int) -> Decoded:
     """Allocate room for a decoded program of up to `size` instructions."""
     size = max(size, 1)
     return Decoded(
-        np.zeros((size, at.INSTRUCTION_WORDS), np.int64), np.zeros(2 * size, np.int64), np.zeros(2 * size, np.int64)
+        np.zeros((size, at.INSTRUCTION_WORDS), np.int64), np.zeros(3 * size, np.int64), np.zeros(3 * size, np.int64)
     )
 
 
@@ -237,10 +238,16 @@ def decode(compact, bits, features, lanes, decoded, words, bank, zeros, ctx):
         for _ in range(compact.counts[function]):
             op = compact.code[row, 0]
             decoded.words[row, at.OP] = op
-            for operand in range(3):
-                kind = IN1_TYPE[op] if operand == 0 else (IN2_TYPE[op] if operand == 1 else OUT_TYPE[op])
+            for operand in range(4 if IN3_TYPE[op] >= 0 else 3):
+                kind, word = OUT_TYPE[op], at.OUT
+                if operand == 0:
+                    kind, word = IN1_TYPE[op], at.IN1
+                elif operand == 1:
+                    kind, word = IN2_TYPE[op], at.IN2
+                elif operand == 3:
+                    kind, word = IN3_TYPE[op], at.IN3
                 address = compact.code[row, 1 + operand]
-                slot = words + 8 * (row * at.INSTRUCTION_WORDS + at.IN1 + operand)
+                slot = words + 8 * (row * at.INSTRUCTION_WORDS + word)
                 place = zeros
                 if kind == 2:
                     place = matrices + address * vector_bytes * features
@@ -254,7 +261,7 @@ def decode(compact, bits, features, lanes, decoded, words, bank, zeros, ctx):
                 elif kind == 0 and function == 2:
                     decoded.label_patches[label_patches] = slot
                     label_patches += 1
-                decoded.words[row, at.IN1 + operand] = place
+                decoded.words[row, word] = place
             for k in range(CONSTANT_COUNT[op]):
                 decoded.words[row, at.CONSTANTS + k] = bits[row, k]
             row += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from engine.baselines import linear
 from engine.cli import search as search_command
 from engine.cli.main import main
 from engine.ops import OPS
+from engine.presets import preset
 from engine.records import Counters
 from tests.engine import golden
 
@@ -212,7 +214,8 @@ def test_evaluate_baselines_on_a_preset(run):
     first, second = map(json.loads, out.splitlines())
     assert status == 0
     assert (first["id"], second["id"]) == ("linear", "bilinear")
-    assert first["train_steps"] == 8 * 240
+    tasks = preset("digits").search_tasks
+    assert first["train_steps"] == tasks.count * tasks.train_examples
     assert first["fitness"] == pytest.approx(sum(first["task_fitness"]) / 8)
     assert first["fitness"] > 0.8
 
@@ -342,8 +345,27 @@ def test_ops_and_presets(run):
     assert len(out.splitlines()) == 65
     assert all(info.op.name in out and info.meaning in out for info in OPS)
     assert [one["id"] for one in json.loads(run("ops", "--json")[1])] == list(range(65))
-    assert "linear-demo  A linear regressor" in run("presets")[1]
+    assert re.search(r"^linear-demo +A linear regressor", run("presets")[1], re.MULTILINE)
     assert {one["name"] for one in json.loads(run("presets", "--json")[1])} >= {"linear-demo", "digits"}
+
+
+def test_one_preset(run, tmp_path):
+    assert run("presets", "digits")[1].startswith("digits  From nothing, on handwritten digits\n\nStarts from")
+    assert json.loads(run("presets", "digits", "--json")[1])["name"] == "digits"
+    assert run("presets", "--markdown")[1].startswith("# Presets")
+    assert run("presets", "nope")[0] == 2
+    status, out, err = run("presets", "--toml")
+    assert (status, out, err) == (2, "", "python -m engine presets: --toml: needs the name of a preset before it\n")
+
+
+def test_a_preset_as_toml_searches_the_same(run, tmp_path):
+    text = run("presets", "linear-demo", "--toml")[1]
+    text = text.replace("max_train_steps = 200000000", "max_individuals = 2000\nmax_experiments = 1")
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace("train_examples = 1000\n", "train_examples = 100\n"))
+    status, out, _ = run("search", "--spec", path, "--seed", 3, "--json")
+    result = json.loads(out)
+    assert (status, result["individuals"], result["experiments"]) == (0, 2000, 1)
 
 
 def test_light_commands_do_not_import_heavy_modules():

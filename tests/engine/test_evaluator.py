@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from engine.algorithm import Algorithm, Instruction, ProgramError, Registers
-from engine.evaluator import Evaluator, epoch_orders
+from engine.baselines import neural_network
+from engine.core import programs
+from engine.core.fusion import fuse
+from engine.evaluator import Encoded, Evaluator, epoch_orders
 from engine.ops import OPS, Op
 from engine.spec import TaskSpec
 from engine.task import Task, build_tasks
@@ -65,8 +68,8 @@ def check(evaluator, algorithm, *, epochs=1):
 
 def check_many(evaluator, source, count, sizes, *, epochs=1):
     """Check `count` random programs; at most one in fifty may be chaotic."""
-    programs = [random_algorithm(source, sizes, DETERMINISTIC, REGISTERS) for _ in range(count)]
-    assert sum(not check(evaluator, program, epochs=epochs) for program in programs) <= max(1, count // 50)
+    chosen = [random_algorithm(source, sizes, DETERMINISTIC, REGISTERS) for _ in range(count)]
+    assert sum(not check(evaluator, program, epochs=epochs) for program in chosen) <= max(1, count // 50)
 
 
 def test_golden_vectors():
@@ -137,6 +140,66 @@ def test_very_many_random_programs(count, features, kind):
     source = random.Random(features)
     evaluator = Evaluator(make_tasks(count, features, kind, train=11, valid=4, seed=count), REGISTERS)
     check_many(evaluator, source, 600, (5, 7, 9))
+
+
+PAIRS = (
+    (Op.SCALAR_VECTOR_PRODUCT, Op.VECTOR_SUM, "v"), (Op.VECTOR_OUTER_PRODUCT, Op.MATRIX_SUM, "m"),
+    (Op.SCALAR_VECTOR_PRODUCT, Op.VECTOR_DIFF, "v"), (Op.VECTOR_OUTER_PRODUCT, Op.MATRIX_DIFF, "m"),
+    (Op.SCALAR_MATRIX_PRODUCT, Op.MATRIX_SUM, "m"), (Op.SCALAR_MATRIX_PRODUCT, Op.MATRIX_DIFF, "m"),
+)  # fmt: skip
+FUSIBLE = (
+    Op.VECTOR_OUTER_PRODUCT, Op.SCALAR_VECTOR_PRODUCT, Op.SCALAR_MATRIX_PRODUCT, Op.VECTOR_SUM, Op.VECTOR_DIFF, Op.MATRIX_SUM,
+    Op.MATRIX_DIFF, Op.MATRIX_VECTOR_PRODUCT, Op.VECTOR_INNER_PRODUCT, Op.SCALAR_CONST_SET, Op.VECTOR_CONST_SET,
+)  # fmt: skip
+
+
+def test_fused_instructions_compute_the_same():
+    """Random programs into which a product and, some lines later, a sum that alone reads it have been put."""
+    smaller, registers = Registers(4, 4, 3), Registers(4, 5, 4)
+    evaluator = Evaluator(make_tasks(5, 3), registers)
+    source, fused = random.Random(11), 0
+    for _ in range(400):
+        functions = [list(lines) for lines in random_algorithm(source, (6, 6, 6), FUSIBLE, smaller).functions]
+        for product, total, kind in source.sample(PAIRS, 2):
+            lines, spare = source.choice(functions[1:]), getattr(smaller, kind)
+            address = lambda kind: source.randrange(getattr(smaller, kind))  # noqa: E731
+            operands = [address(one) for one in OPS[product].inputs]
+            place = source.randrange(len(lines) + 1)
+            out = source.randrange(1, getattr(smaller, kind))
+            inputs = (
+                [spare, address(kind)]
+                if OPS[total].is_commutative and source.random() < 0.5
+                else [address(kind), spare]
+            )
+            lines.insert(source.randrange(place, len(lines) + 1), Instruction(total, *inputs, out))
+            lines.insert(place, Instruction(product, *operands, spare))
+        algorithm = Algorithm(*map(tuple, functions))
+        assert check(evaluator, algorithm), algorithm.pseudocode()
+        encoded = Encoded.of(algorithm)
+        compact = programs.new_compact(len(algorithm), registers)
+        first = np.array([0, registers.s, registers.s + registers.v])
+        programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
+        programs.make_compact(encoded.code, encoded.constants, encoded.lengths, encoded.starts, first, True, compact)
+        before = compact.counts.sum()
+        fuse(compact)
+        fused += before - compact.counts.sum()
+    assert fused > 40
+    # The 2-layer net's two products: v6 = s4 * v4; v2 = v2 + v6 and m1 = outer(v7, v0); m0 = m0 + m1.
+    evaluator = Evaluator(make_tasks(3, 4, "ACCURACY"), Registers(5, 9, 2))
+    net = neural_network_of_constants()
+    assert check(evaluator, net)
+
+
+def neural_network_of_constants():
+    """The 2-layer net, its random weights replaced by constants (the naive interpreter draws other numbers)."""
+    net = neural_network()
+    setup = [one for one in net.setup if not one.info.is_random]
+    for k in range(4):
+        setup.append(
+            Instruction(Op.MATRIX_CONST_SET, out=0, constants=(k / 4, (3 - k) / 4, naive.float32(0.1 * k + 0.1)))
+        )
+        setup.append(Instruction(Op.VECTOR_CONST_SET, out=2, constants=(k / 4, naive.float32(0.2 - 0.1 * k))))
+    return Algorithm(tuple(setup), net.predict, net.learn)
 
 
 @pytest.mark.parametrize("kind", ["RMS_ERROR", "ACCURACY"])

@@ -1,24 +1,16 @@
-"""Ready specifications, by name."""
+"""Presets for a first look: a few minutes each, on data that is always there."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from engine.algorithm import Registers
-from engine.ops import Op
-from engine.spec import FecSpec, FunctionSpec, SearchSpec, SpecError, StopSpec, TaskSpec
-
-HELD_OUT_PAIRS = ((0, 5), (0, 9), (1, 8), (2, 9), (3, 5), (3, 6), (3, 8), (4, 6), (8, 9))
-"""Class pairs that no search sees: the reference's nine."""
+from engine.presets.common import HELD_OUT_PAIRS, op_names
+from engine.spec import FecSpec, FunctionSpec, SearchSpec, StopSpec, TaskSpec
 
 
-def op_names(*ids: int | range) -> tuple[str, ...]:
-    """Return op names of ids and ranges of ids."""
-    flat = [one for part in ids for one in (part if isinstance(part, range) else (part,))]
-    return tuple(Op(one).name for one in flat)
-
-
-def _linear_demo() -> SearchSpec:
+def linear_demo() -> SearchSpec:
+    """Return the published code's demonstration."""
     ops = op_names(56, 27, 2, 3, 18, 23)
     tasks = TaskSpec(kind="linear", count=10, features=4, train_examples=100, valid_examples=100)
     unseen = TaskSpec(kind="linear", count=100, features=4, train_examples=1000, valid_examples=100)
@@ -37,7 +29,8 @@ def _linear_demo() -> SearchSpec:
     )  # fmt: skip
 
 
-def _digits() -> SearchSpec:
+def digits() -> SearchSpec:
+    """Return the search of a newcomer's first minute."""
     tasks = TaskSpec(
         kind="projected", dataset="digits", count=16, features=8, train_examples=240, valid_examples=100,
         held_out_pairs=HELD_OUT_PAIRS,
@@ -64,32 +57,18 @@ def _digits() -> SearchSpec:
     )  # fmt: skip
 
 
-def _digits_all_ops() -> SearchSpec:
-    digits = _digits()
+def digits_all_ops() -> SearchSpec:
+    """Return the same with all ops."""
+    base = digits()
     all_ops = op_names(range(56), 60, 61)
     return replace(
-        digits,
+        base,
         name="digits-all-ops",
         title="From nothing, on handwritten digits, all ops",
         description="The same with every op of the paper's search from scratch: 58 for Predict and Learn, 9 for Setup. "
         "Harder: not every run finds a learner in ten minutes.",
-        setup=replace(digits.setup, ops=op_names(range(56, 65))),
-        predict=replace(digits.predict, ops=all_ops),
-        learn=replace(digits.learn, ops=all_ops),
+        setup=replace(base.setup, ops=op_names(range(56, 65))),
+        predict=replace(base.predict, ops=all_ops),
+        learn=replace(base.learn, ops=all_ops),
         stop=StopSpec(max_seconds=600.0),
     )
-
-
-_BUILDERS = {"linear-demo": _linear_demo, "digits": _digits, "digits-all-ops": _digits_all_ops}
-
-
-def preset_names() -> tuple[str, ...]:
-    """Return the names of all presets."""
-    return tuple(_BUILDERS)
-
-
-def preset(name: str) -> SearchSpec:
-    """Return a preset's specification. Raises SpecError if there is none of that name."""
-    if name not in _BUILDERS:
-        raise SpecError("preset", f'"{name}" is not known, allowed: {", ".join(_BUILDERS)}')
-    return _BUILDERS[name]().check()

@@ -1,0 +1,250 @@
+"""``python -m engine bench``: what the engine does in a second, beside figures of the published C++ code.
+
+Every row is the median of several runs in this process, compiled beforehand. The calibration rows time a fixed NumPy matrix
+product and a fixed chain of dependent scalar operations in the same run, so that figures of two machines can be compared.
+The reference's figures are of another machine (docs/performance.md): ratios of runs side by side are what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from engine.algorithm import Algorithm, Instruction, Registers
+from engine.baselines import linear, neural_network
+from engine.core import evaluation, programs
+from engine.core.fusion import fuse
+from engine.core.jit import compiled
+from engine.evaluator import Encoded, Evaluator, attach
+from engine.island import Island
+from engine.ops import OPS, Op
+from engine.presets import preset
+from engine.search import Search
+from engine.spec import StopSpec
+from engine.task import Task, build_tasks
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement: its median, smallest and largest value, and the reference's figure where there is one."""
+
+    name: str
+    unit: str
+    median: float
+    low: float
+    high: float
+    reference: float | None = None
+    higher_is_better: bool = True
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times better than the reference's figure."""
+        if self.reference is None:
+            return None
+        return self.median / self.reference if self.higher_is_better else self.reference / self.median
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the table, or with --json one object."""
+    pin_to_one_core()
+    rows = []
+    for measure in (calibration, demo, random_programs, known_programs, compile_time):
+        print(f"{measure.__name__.replace('_', ' ')} …", file=sys.stderr, flush=True)
+        rows += measure()
+    if getattr(args, "ops", False):
+        rows += each_op()
+    if args.json:
+        print(json.dumps({"rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}))
+        return 0
+    width = max(len(row.name) for row in rows)
+    print(f"{'':{width}}  {'median':>10} {'low':>10} {'high':>10}  unit                      reference  times better")
+    for row in rows:
+        reference = "" if row.reference is None else f"{_short(row.reference):>9}  {row.ratio:.1f}"
+        numbers = " ".join(f"{_short(value):>10}" for value in (row.median, row.low, row.high))
+        print(f"{row.name:{width}}  {numbers}  {row.unit:<24}  {reference}".rstrip())
+    return 0
+
+
+def pin_to_one_core() -> None:
+    """Keep this process on one core, where the system allows it."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def calibration() -> list[Row]:
+    """Time a 512 x 512 matrix product and a chain of 10 million dependent multiplications and additions."""
+    matrix = np.random.default_rng(0).normal(size=(512, 512))
+    _chain(1.0, 10)
+    return [
+        _row("NumPy 512 x 512 product", "ms", 1e3, lambda: matrix @ matrix, runs=9, higher=False),
+        _row(
+            "scalar multiply-add chain", "ns a step", 1e9 / 1e7, lambda: _chain(1.0, 10_000_000), runs=5, higher=False
+        ),
+    ]
+
+
+@compiled()
+def _chain(x, count):
+    for _ in range(count):
+        x = x * 0.999999 + 1e-7
+    return x
+
+
+def demo() -> list[Row]:
+    """Count individuals a second over a whole experiment of the linear demo (200 million training steps)."""
+    spec = preset("linear-demo")
+    spec = replace(
+        spec, select_tasks=None, final_tasks=None, stop=StopSpec(max_train_steps=200_000_000, max_experiments=1)
+    )
+    rates = []
+    for seed in (1, 2, 3):
+        search = Search.start(spec, seed)
+        counters = search.run(seconds=1e9).counters
+        rates.append(counters.individuals / counters.seconds)
+    return [_summary("linear-demo, FEC on: individuals", "a second", rates, 45_000)]
+
+
+def random_programs() -> list[Row]:
+    """Count task-training-steps a second of random programs of the linear demo, each evaluated in full, without FEC."""
+    spec = preset("linear-demo")
+    spec = replace(spec, fec=None, population_size=20_000, select_tasks=None, final_tasks=None)
+    rates, individuals = [], []
+    for seed in (1, 2, 3):
+        island = Island(spec, build_tasks(spec.search_tasks, seed=seed, role="search"), seed=seed)
+        island.compile()
+        began = time.perf_counter()
+        while island.births < spec.population_size:
+            island.breed(spec.population_size - island.births)
+            island.collect_finds(0.0, 0)
+        seconds = time.perf_counter() - began
+        rates.append(island.train_steps / seconds)
+        individuals.append(island.births / seconds)
+    return [
+        _summary("random demo programs, FEC off: steps", "task-steps a second", rates, 37e6),
+        _summary("random demo programs, FEC off: programs", "a second", individuals),
+    ]
+
+
+def known_programs() -> list[Row]:
+    """Time an evaluation of the linear model and the 2-layer net on 10 classification tasks, F=16, 8000 + 1000 examples."""
+    evaluator = Evaluator(synthetic_tasks(10, 16, 8000, 1000), Registers(5, 9, 2))
+    rows = []
+    for name, algorithm, reference in (("linear model", linear(), 3.1), ("2-layer net", neural_network(), 22.6)):
+        run = prepared(evaluator, algorithm)
+        rows.append(
+            _row(
+                f"{name}, F=16, D=10, 8000 + 1000",
+                "ms an evaluation",
+                1e3,
+                run,
+                runs=7,
+                higher=False,
+                reference=reference,
+            )
+        )
+    return rows
+
+
+def compile_time() -> list[Row]:
+    """Time the start of a search of the linear demo: its kernels come from the cache on disk if they are there."""
+    began = time.perf_counter()
+    Search.start(preset("linear-demo"), 1)
+    seconds = time.perf_counter() - began
+    return [Row("start of a search, kernels compiled", "s", seconds, seconds, seconds, None, False)]
+
+
+def each_op() -> list[Row]:
+    """Time every op on F=16, D=10: 64 times the op in Learn, less an empty program, in ns an instruction and all tasks."""
+    tasks = synthetic_tasks(10, 16, 200, 1)
+    evaluator = Evaluator(tasks, Registers(5, 4, 3))
+    empty = _best(prepared(evaluator, Algorithm(), keep=True))
+    rows = []
+    for info in OPS:
+        if info.op == Op.NO_OP:
+            continue
+        constants = tuple(
+            {"i": 0.3, "j": 0.6, "lo": -0.5, "hi": 0.5, "sd": 0.1}.get(name, 0.25) for name in info.constants
+        )
+        out = {"s": 2, "v": 1, "m": 0}[info.output]
+        first = {"s": 3, "v": 2, "m": 1}.get(info.inputs[:1], 0)
+        second = {"s": 4, "v": 3, "m": 2}.get(info.inputs[1:2], 0)
+        line = Instruction(info.op, first, second, out, constants)
+        seconds = _best(prepared(evaluator, Algorithm((), (), (line,) * 64), keep=True)) - empty
+        cost = seconds / 200 / 64 * 1e9
+        rows.append(Row(info.op.name, "ns an instruction, 10 tasks", cost, cost, cost, None, False))
+    return rows
+
+
+def synthetic_tasks(count: int, features: int, train: int, valid: int) -> list[Task]:
+    """Return two-class tasks with labels of random linear rules, a tenth of them wrong."""
+    source = np.random.Generator(np.random.PCG64(7))
+    tasks = []
+    for _ in range(count):
+        x = source.normal(size=(train + valid, features))
+        y = ((x @ source.normal(size=features) > 0) ^ (source.random(train + valid) < 0.1)).astype(np.float64)
+        tasks.append(Task(features, "ACCURACY", x[:train], y[:train], x[train:], y[train:]))
+    return tasks
+
+
+def prepared(evaluator: Evaluator, algorithm: Algorithm, *, keep: bool = False) -> Callable[[], object]:
+    """Return a function that evaluates an algorithm, decoded once; keep: dead instructions too."""
+    encoded = Encoded.of(algorithm)
+    compact = programs.new_compact(len(algorithm), tuple(evaluator.registers))
+    first = np.array([0, evaluator.registers.s, evaluator.registers.s + evaluator.registers.v], np.int64)
+    arguments = encoded.code, encoded.constants, encoded.lengths, encoded.starts, first
+    if keep:
+        programs.keep_all(encoded.lengths, encoded.starts, compact)
+    else:
+        programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
+    is_random = programs.make_compact(*arguments, not keep, compact)
+    if not keep:
+        fuse(compact)
+    decoded = programs.new_decoded(len(algorithm))
+    scores = np.zeros(len(evaluator.tasks))
+
+    def run():
+        attach(evaluator, decoded)
+        for ctx in evaluator.group.contexts:
+            programs.decode(
+                compact, compact.constants.view(np.int64), evaluator.features, evaluator.lanes, decoded,
+                decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data, ctx,
+            )  # fmt: skip
+        return evaluation.evaluate(evaluator.group, is_random, scores)
+
+    return run
+
+
+def _best(run: Callable[[], object], runs: int = 5) -> float:
+    run()
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _row(name, unit, scale, run, *, runs, higher, reference=None) -> Row:
+    run()
+    times = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - began) * scale)
+    return _summary(name, unit, times, reference, higher)
+
+
+def _summary(name: str, unit: str, values: list[float], reference: float | None = None, higher: bool = True) -> Row:
+    return Row(name, unit, statistics.median(values), min(values), max(values), reference, higher)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,0 +1,130 @@
+"""The page on the presets, docs/presets.md, generated from them: ``python -m engine presets --markdown``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.algorithm import COMPONENT_FUNCTIONS
+from engine.ops import Op
+from engine.presets import preset, preset_names
+from engine.spec import FunctionSpec, SearchSpec, TaskSpec
+
+_INTRODUCTION = """\
+# Presets
+
+<!-- Generated: python -m engine presets --markdown > docs/presets.md -->
+
+A preset is a ready specification of a search. It runs by its name, or is the beginning of one of your own:
+
+    python -m engine search --preset linear-regressor --seed 1
+    python -m engine evaluate --preset digits --baseline linear --baseline net
+    python -m engine presets linear-regressor --toml > mine.toml
+    python -m engine search --spec mine.toml
+
+Sections, figures and supplements (S10) are those of Real et al. 2020, “AutoML-Zero”. Where the paper and the published code
+differ, the small regressions and the baselines follow the code (mean over tasks, kinds of mutation equally likely), sections
+4.2 and 4.3 the paper (median; an instruction is removed twice as often as added). Data of CIFAR-10, MNIST and
+Fashion-MNIST does not come with the program: see [datasets](datasets.md).
+"""
+
+
+def presets_markdown() -> str:
+    """Return the page."""
+    specs = [preset(name) for name in preset_names()]
+    return "\n".join([_INTRODUCTION, _overview(specs), *(_section(spec) for spec in specs)])
+
+
+def _overview(specs: Sequence[SearchSpec]) -> str:
+    rows = [
+        "| preset | registers s/v/m | sizes Setup/Predict/Learn | search tasks | population | start | ends after |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for spec in specs:
+        sizes = "/".join(_size(function) for function in spec.functions)
+        tasks = spec.search_tasks
+        data = tasks.dataset or tasks.kind
+        rows.append(
+            f"| [{spec.name}](#{spec.name}) | {'/'.join(map(str, spec.registers))} | {sizes} "
+            f"| {tasks.count} × {data}, F={tasks.features} | {spec.population_size:,} | {spec.initial} | {_ends(spec)} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _section(spec: SearchSpec) -> str:
+    lines = [f"## {spec.name}", "", f"**{spec.title}.** {spec.description}", ""]
+    for role in ("search", "select", "final"):
+        tasks = getattr(spec, f"{role}_tasks")
+        if tasks is not None:
+            lines.append(f"- {role.capitalize()} tasks: {_tasks(tasks)}")
+    lines += [f"- {name.capitalize()}: {_function(one)}" for name, one in zip(COMPONENT_FUNCTIONS, spec.functions)]
+    mutations = ", ".join(
+        f"{kind.replace('_', ' ')} {weight:g}" for kind, weight in spec.mutations.items() if weight > 0
+    )
+    lines += [
+        f"- Mutations: {mutations} (weights), with probability {spec.mutation_probability:g}",
+        f"- Population {spec.population_size:,}, tournaments of {spec.tournament_size}; {spec.fitness_combination} over tasks"
+        + (f"; functional equivalence cache of {spec.fec.size:,}" if spec.fec else "")
+        + (f"; cost up to {spec.train_budget:g} times the 2-layer net’s" if spec.train_budget else ""),
+        f"- Ends: {_ends(spec)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tasks(tasks: TaskSpec) -> str:
+    kinds = {
+        "linear": "linear regression",
+        "affine": "affine regression",
+        "net": "regression on the labels of random 2-layer nets",
+        "projected": f"pairs of classes of {tasks.dataset}, projected at random",
+    }
+    text = f"{tasks.count} of {kinds[tasks.kind]}, {tasks.features} features, {tasks.train_examples:,} training and "
+    text += f"{tasks.valid_examples:,} validation examples"
+    if tasks.epochs > 1:
+        text += f", {tasks.epochs} epochs"
+    if tasks.held_out_pairs and isinstance(tasks.pairs, str):
+        text += ", held-out pairs only" if tasks.pairs == "held_out" else ", held-out pairs left out"
+    return text
+
+
+def _function(function: FunctionSpec) -> str:
+    if not function.searched:
+        return "given"
+    return f"{_size(function)} instructions of {_ids([Op[name] for name in function.ops])}"
+
+
+def _size(function: FunctionSpec) -> str:
+    if not function.searched:
+        return "given"
+    if function.min_size == function.max_size:
+        return str(function.max_size)
+    return f"{function.min_size}–{function.max_size}"
+
+
+def _ids(ops: Sequence[Op]) -> str:
+    """Return op names; runs of four or more ids as a range."""
+    runs: list[list[Op]] = []
+    for op in sorted(ops):
+        if runs and op == runs[-1][-1] + 1:
+            runs[-1].append(op)
+        else:
+            runs.append([op])
+    parts = []
+    for run in runs:
+        names = [f"`{op.name}`" for op in run]
+        parts += [f"{names[0]} to {names[-1]} ({int(run[0])}–{int(run[-1])})"] if len(run) > 3 else names
+    return ", ".join(parts)
+
+
+def _ends(spec: SearchSpec) -> str:
+    stop, parts = spec.stop, []
+    if stop.sufficient_fitness is not None:
+        parts.append(f"select fitness above {stop.sufficient_fitness:g}")
+    if stop.max_seconds is not None:
+        parts.append(f"{stop.max_seconds:,.0f} s")
+    text = " or ".join(parts)
+    limits = [
+        f"{value:,} {unit}"
+        for value, unit in ((stop.max_individuals, "programs"), (stop.max_train_steps, "training steps"))
+        if value
+    ]
+    return f"{text}; experiments of {' or '.join(limits)}" if limits else text
