@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
+from webapp.experiments.annotation import Annotation, Role, annotate
+from webapp.experiments.models import Algorithm as Row
 
 TITLES = dict(zip(COMPONENT_FUNCTIONS, ("Setup", "Predict", "Learn"), strict=True))
 COMMENTS = {"predict": "v0: features", "learn": "s0: label"}
@@ -16,22 +18,26 @@ _TOKEN = re.compile(
     r"(?P<register>\b[svm]\d+\b)|(?P<number>(?<![\w.])-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)\b)|(?P<name>[A-Za-z_]\w*)"
 )
 
+_OPERATOR = re.compile(r"[=+\-*/]")
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a line. kind: "register", "number", "name", or "" for the rest."""
+    """A stretch of a line. kind: "register", "number", "name", or "" for the rest. op: which op it stands for, 0 for none."""
 
     kind: str
     text: str
+    op: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CodeLine:
-    """One instruction. live: whether it can change a prediction."""
+    """One instruction. live: whether it can change a prediction. role: what it is in the learner, where that is known."""
 
     number: int
     pieces: list[Piece]
     live: bool = True
+    role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,45 @@ def listings(program: Mapping[str, Any] | Algorithm, *, features_size: int | Non
         )
         for name, function, mask in zip(COMPONENT_FUNCTIONS, algorithm.functions, masks, strict=True)
     ]
+
+
+def annotated(row: Row, *, features_size: int | None) -> tuple[list[Listing], Annotation | None]:
+    """Return a stored program ready to print, with roles beside its live lines, ops marked, and the whole annotation."""
+    algorithm = Algorithm.from_json(row.program)
+    masks = _live_masks(algorithm)
+    annotation = annotate(row, algorithm, masks)
+    functions = []
+    for index, (name, function, mask) in enumerate(zip(COMPONENT_FUNCTIONS, algorithm.functions, masks, strict=True)):
+        roles = iter(annotation.roles[index] if annotation else ())
+        lines = [
+            CodeLine(
+                number,
+                with_op(pieces(one.text(features_size=features_size, digits=4)), one.op),
+                live,
+                next(roles, None) if live else None,
+            )
+            for number, (one, live) in enumerate(zip(function, mask, strict=True), start=1)
+        ]
+        functions.append(Listing(name, TITLES[name], COMMENTS.get(name, ""), lines))
+    return functions, annotation
+
+
+def with_op(line: Sequence[Piece], op: int) -> list[Piece]:
+    """Mark the piece of a printed instruction that stands for its op: the function's name, the operator, or the "="."""
+    at = next((index for index, piece in enumerate(line) if piece.kind == "name"), None)
+    if at is not None:
+        return [*line[:at], Piece("name", line[at].text, op), *line[at + 1 :]]
+    for index in reversed(range(len(line))):
+        piece = line[index]
+        match = _OPERATOR.search(piece.text) if not piece.kind else None
+        if match:
+            parts = (
+                Piece("", piece.text[: match.start()]),
+                Piece("operator", match.group(), op),
+                Piece("", piece.text[match.end() :]),
+            )
+            return [*line[:index], *(part for part in parts if part.text), *line[index + 1 :]]
+    return list(line)
 
 
 def dead_count(functions: Sequence[Listing]) -> int:

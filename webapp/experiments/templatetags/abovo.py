@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from webapp.experiments import access, charts, describe
+from engine.ops import OPS
+from webapp.experiments import access, charts, describe, words
 
 register = template.Library()
 
@@ -15,6 +17,9 @@ register.filter("signed", charts.signed)
 register.filter("duration", describe.duration)
 register.filter("mutation", describe.mutation_words)
 register.filter("count", describe.count)
+register.filter("role", words.role)
+register.filter("role_note", words.note)
+register.filter("motif_slug", words.motif_slug)
 
 
 @register.simple_tag
@@ -24,6 +29,12 @@ def code_line(pieces) -> SafeString:
 
 
 def _piece(one):
+    if one.op:
+        info = OPS[one.op]
+        return format_html(
+            '<a class="{} op" href="{}#op-{}" title="{}">{}</a>',
+            one.kind, reverse("experiments:ops"), one.op, f"{info.op.name}: {info.meaning}", one.text,
+        )  # fmt: skip
     return format_html('<span class="{}">{}</span>', one.kind, one.text) if one.kind else one.text
 
 

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from engine.spec import SearchSpec
-from webapp.experiments import access, charts, code, describe, lineage, queries
+from webapp.experiments import access, charts, code, describe, lineage, queries, words
+from webapp.experiments.annotation import Annotation
 from webapp.experiments.models import Algorithm, Find
 
 CALLOUTS = 5
@@ -32,7 +33,7 @@ def algorithm(request, permalink: str):
     find = finds[0] if finds else None
     spec = SearchSpec.from_json(find.search.spec) if find else None
     features_size = spec.search_tasks.features if spec else None
-    functions = code.listings(row.program, features_size=features_size)
+    functions, annotation = code.annotated(row, features_size=features_size)
     step_count, events = lineage.story(find.island_id, find.birth) if find else (0, [])
     return render(
         request,
@@ -46,9 +47,12 @@ def algorithm(request, permalink: str):
             "task_words": describe.task_words(spec.search_tasks) if spec else "",
             "score_name": describe.score_name(spec) if spec else "",
             "scores": _scores(find, spec) if find else [],
-            "title": describe.algorithm_title(row, spec),
+            "title": words.title(row, annotation, spec),
+            "sentences": words.sentences(annotation),
+            "motifs": _motifs(annotation, functions),
             "verdict": describe.verdict(find, spec) if find else "",
             "functions": functions,
+            "annotated": annotation is not None,
             "dead": code.dead_count(functions),
             "step_count": step_count,
             "turns": _turns(events, features_size),
@@ -134,6 +138,24 @@ def _first_find(request, row: Algorithm) -> Find:
     if not finds:
         raise Http404
     return finds[0]
+
+
+def _motifs(annotation: Annotation | None, functions: list[code.Listing]) -> list[dict]:
+    """Return the motifs with what they are and the lines that they are made of."""
+    return [
+        {
+            "slug": words.motif_slug(name),
+            "name": words.motif(name),
+            "sentence": words.motif_sentence(name),
+            "lines": [
+                {"anchor": f"{function.name}-{line.number}", "title": function.title, "number": number}
+                for function in functions
+                for number, line in enumerate(function.live_lines, start=1)
+                if line.role and name in line.role.motifs
+            ],
+        }
+        for name in (annotation.motifs if annotation else ())
+    ]
 
 
 def _scores(find: Find, spec: SearchSpec) -> list[dict]:

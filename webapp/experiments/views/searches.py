@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from engine.spec import SearchSpec
-from webapp.experiments import access, charts, code, describe, queries
+from webapp.experiments import access, charts, code, describe, queries, words
 from webapp.experiments.forms import LaunchForm
 from webapp.experiments.models import Find, Search
 from webapp.experiments.services.launch import launch_search
@@ -109,7 +109,9 @@ def _live_context(request, search: Search) -> dict:
     points = queries.curve(search)
     rate = queries.recent_rate(search, points) if search.is_active else _mean_rate(search)
     shown = search.result if search.result_id and search.state == Search.State.FINISHED else search.best
-    functions = code.listings(shown.algorithm.program, features_size=spec.search_tasks.features) if shown else []
+    functions, annotation = (
+        code.annotated(shown.algorithm, features_size=spec.search_tasks.features) if shown else ([], None)
+    )
     limit = spec.stop.max_seconds
     feed = [
         {
@@ -134,6 +136,8 @@ def _live_context(request, search: Search) -> dict:
         "time_left": max(limit - search.seconds, 0.0) if limit and search.is_active else None,
         "task_words": describe.task_words(spec.search_tasks),
         "best": shown,
+        "best_title": words.title(shown.algorithm, annotation, spec) if shown else "",
+        "annotated": annotation is not None,
         "baselines": describe.baselines_of(search),
         "final_baselines": describe.baselines_of(search, "final"),
         "functions": functions,

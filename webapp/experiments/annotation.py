@@ -1,0 +1,91 @@
+"""What the engine's explanation says of a program's live lines, kept by canonical digest.
+
+Roles and motifs follow from the data flow, which is the same for all programs of one canonical form; so the canonical form
+is explained, once a process, and the result laid beside the live lines of any of them, which stand in the same order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm
+from engine.canonical import CANONICAL_VERSION, canonical, canonical_digest
+from webapp.experiments.models import Algorithm as Row
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN = "An algorithm"
+"""What the engine calls a model that it does not know."""
+
+KEPT = 4096
+MOST_LINES = 300
+"""Live lines of the longest program that is explained; those that people look at have fewer than 50."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What one line is in the learner, in the engine's words. motifs: names of those it is part of."""
+
+    name: str
+    note: str
+    motifs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """model: "A linear model", as the engine names it; learns: whether labels change anything; roles: of live lines."""
+
+    model: str
+    learns: bool
+    motifs: tuple[str, ...]
+    roles: tuple[tuple[Role, ...], tuple[Role, ...], tuple[Role, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Keyed:
+    """A program that counts as equal to any of the same canonical digest."""
+
+    digest: bytes
+    program: Algorithm
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Keyed) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def annotate(row: Row, program: Algorithm, live: Sequence[Sequence[bool]]) -> Annotation | None:
+    """Return what is known of a stored program; None where it is too long or cannot be explained.
+
+    program: the row's, read. live: its mask of live lines.
+    """
+    if sum(map(sum, live)) > MOST_LINES:
+        return None
+    stored = row.canonical_digest is not None and row.canonical_version == CANONICAL_VERSION
+    digest = bytes(row.canonical_digest) if stored else canonical_digest(program)
+    found = _explained(_Keyed(digest, program))
+    fits = found is not None and [len(part) for part in found.roles] == [sum(mask) for mask in live]
+    return found if fits else None
+
+
+@lru_cache(maxsize=KEPT)
+def _explained(key: _Keyed) -> Annotation | None:
+    from engine.explain import explain
+
+    try:
+        explanation = explain(canonical(key.program))
+    except Exception:  # a page lives without its remarks
+        logger.exception("the program of canonical digest %s cannot be explained", key.digest.hex())
+        return None
+    model, _, rest = explanation.title.partition(" that ")
+    roles = tuple(
+        tuple(Role(line.role, line.note, line.motifs) for line in explanation.lines if line.function == name)
+        for name in COMPONENT_FUNCTIONS
+    )
+    if model != "A 2-layer net" and any(role.name == "non-linearity" for role in roles[1]):
+        model = UNKNOWN  # linear in something, but that something is not the features as they are
+    return Annotation(model, rest != "does not learn", explanation.motifs, roles)  # type: ignore[arg-type]
