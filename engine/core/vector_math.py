@@ -104,14 +104,21 @@ def normal_quantile(lanes: Lanes, u: Value) -> Value:
     q = b.fsub(u, lanes.splat(0.5))
     r = b.fsub(lanes.splat(0.180625), b.fmul(q, q))
     centre = b.fmul(q, _ratio(lanes, r, _CENTRE_P, _CENTRE_Q))
-    tail_mass = b.select(b.fcmp_ordered("<", q, lanes.splat(0.0)), u, b.fsub(lanes.splat(1.0), u))
-    t = lanes.intrinsic("sqrt", b.fneg(log(lanes, tail_mass)))
-    near = _ratio(lanes, b.fsub(t, lanes.splat(1.6)), _NEAR_P, _NEAR_Q)
-    far = _ratio(lanes, b.fsub(t, lanes.splat(5.0)), _FAR_P, _FAR_Q)
-    tail = b.select(b.fcmp_ordered("<=", t, lanes.splat(5.0)), near, far)
-    tail = b.select(b.fcmp_ordered("<", q, lanes.splat(0.0)), b.fneg(tail), tail)
-    in_centre = b.fcmp_ordered("<=", lanes.intrinsic("fabs", q), lanes.splat(0.425))
-    return b.select(in_centre, centre, tail)
+    in_tail = b.fcmp_ordered(">", lanes.intrinsic("fabs", q), lanes.splat(0.425))
+    before = b.block
+    # Half of all vectors have no lane in the tails, whose formula needs a logarithm.
+    with b.if_then(lanes.any(in_tail)):
+        lower = b.fcmp_ordered("<", q, lanes.splat(0.0))
+        t = lanes.intrinsic("sqrt", b.fneg(log(lanes, b.select(lower, u, b.fsub(lanes.splat(1.0), u)))))
+        near = _ratio(lanes, b.fsub(t, lanes.splat(1.6)), _NEAR_P, _NEAR_Q)
+        far = _ratio(lanes, b.fsub(t, lanes.splat(5.0)), _FAR_P, _FAR_Q)
+        tail = b.select(b.fcmp_ordered("<=", t, lanes.splat(5.0)), near, far)
+        with_tails = b.select(in_tail, b.select(lower, b.fneg(tail), tail), centre)
+        inside = b.block
+    result = b.phi(centre.type)
+    result.add_incoming(centre, before)
+    result.add_incoming(with_tails, inside)
+    return result
 
 
 def _ratio(lanes: Lanes, x: Value, numerator: tuple[float, ...], denominator: tuple[float, ...]) -> Value:
