@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.experiments.views import algorithms, pages, searches
+from webapp.experiments.views import algorithms, downloads, pages, searches
 
 
 class PermalinkConverter:
@@ -34,5 +34,9 @@ urlpatterns = [
     path("a/<permalink:permalink>/", algorithms.without_slash),
     path("a/<permalink:permalink>/ancestry", algorithms.ancestry, name="ancestry"),
     path("a/<permalink:permalink>/program.json", algorithms.program_json, name="program-json"),
+    path("a/<permalink:permalink>/program.py", downloads.download, {"to": "python"}, name="program-python"),
+    path("a/<permalink:permalink>/estimator.py", downloads.download, {"to": "sklearn"}, name="program-sklearn"),
+    path("a/<permalink:permalink>/program.tex", downloads.download, {"to": "latex"}, name="program-latex"),
+    path("a/<permalink:permalink>/program.txt", downloads.download, {"to": "text"}, name="program-text"),
     path("a/<permalink:permalink>/ancestry.json", algorithms.ancestry_json, name="ancestry-json"),
 ]

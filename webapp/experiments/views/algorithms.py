@@ -15,6 +15,7 @@ from engine.spec import SearchSpec
 from webapp.experiments import access, charts, code, describe, lineage, queries, words
 from webapp.experiments.annotation import Annotation
 from webapp.experiments.models import Algorithm, Find
+from webapp.experiments.views import downloads
 
 CALLOUTS = 5
 TURNS = 12
@@ -34,6 +35,7 @@ def algorithm(request, permalink: str):
     spec = SearchSpec.from_json(find.search.spec) if find else None
     features_size = spec.search_tasks.features if spec else None
     functions, annotation = code.annotated(row, features_size=features_size)
+    title = words.title(row, annotation, spec)
     step_count, events = lineage.story(find.island_id, find.birth) if find else (0, [])
     return render(
         request,
@@ -47,7 +49,9 @@ def algorithm(request, permalink: str):
             "task_words": describe.task_words(spec.search_tasks) if spec else "",
             "score_name": describe.score_name(spec) if spec else "",
             "scores": _scores(find, spec) if find else [],
-            "title": words.title(row, annotation, spec),
+            "title": title,
+            "downloads": downloads.links(row, explained=annotation is not None, with_ancestry=find is not None),
+            "citation": downloads.citation(request, row, title=title, found_at=find.found_at if find else None),
             "sentences": words.sentences(annotation),
             "motifs": _motifs(annotation, functions),
             "verdict": describe.verdict(find, spec) if find else "",

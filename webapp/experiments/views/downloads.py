@@ -1,0 +1,96 @@
+"""An algorithm to take away: as code, as LaTeX, as text; and how to cite it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from engine.algorithm import Algorithm as Program
+from engine.explain import explain
+from engine.export import export
+from engine.spec import SearchSpec
+from webapp.experiments import access, queries
+from webapp.experiments.models import Algorithm
+
+FORMATS = {
+    "python": ("abovo_{}.py", "text/x-python", "#"),
+    "sklearn": ("abovo_{}_sklearn.py", "text/x-python", "#"),
+    "latex": ("abovo-{}.tex", "application/x-tex", "%"),
+    "text": ("abovo-{}.txt", "text/plain", ""),
+}
+"""File name, content type, and how a line of comment begins. Python's names can be imported."""
+
+
+@require_safe
+def download(request, permalink: str, to: str):
+    """Send the program in one of FORMATS."""
+    row = access.get_algorithm(request.user, permalink)
+    name, content_type, comment = FORMATS[to]
+    finds = queries.finds_of(request.user, row)
+    kind = SearchSpec.from_json(finds[0].search.spec).search_tasks.kind if finds else "projected"
+    program = Program.from_json(row.program)
+    if to == "text":
+        text = explain(program).text()
+    else:
+        task_type = "classification" if kind == "projected" else "regression"
+        text = export(program, to, name=f"Ab Ovo {row.permalink}", task_type=task_type)
+    head = f"{comment} {absolute_url(request, row)}\n".lstrip()
+    response = HttpResponse(head + text, content_type=f"{content_type}; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name.format(row.permalink)}"'
+    return response
+
+
+def links(row: Algorithm, *, explained: bool, with_ancestry: bool) -> list[tuple[str, str, str]]:
+    """Return (name, address, what it is for) of everything there is to take away."""
+    entries = []
+    if explained:
+        entries += [
+            (_("Python"), _address(row, "program-python"), _("a class and two functions; needs NumPy only")),
+            (_("scikit-learn"), _address(row, "program-sklearn"), _("an estimator for pipelines and searches")),
+            (_("LaTeX"), _address(row, "program-latex"), _("a table of the program and its roles")),
+            (_("Text"), _address(row, "program-text"), _("pseudocode with its roles")),
+        ]
+    entries.append((_("JSON"), _address(row, "program-json"), _("the program exactly as found")))
+    if with_ancestry:
+        entries.append((_("Ancestry"), _address(row, "ancestry-json"), _("every step of its line, as JSON")))
+    return entries
+
+
+def citation(request, row: Algorithm, *, title: str, found_at: datetime | None) -> dict[str, str]:
+    """Return the algorithm's reference as a sentence and for BibTeX."""
+    year = (found_at or row.created_at).year
+    url, digest = absolute_url(request, row), bytes(row.digest).hex()
+    words = _("Ab Ovo (%(year)d). %(title)s. Algorithm a/%(permalink)s. %(url)s") % {
+        "year": year, "title": title, "permalink": row.permalink, "url": url,
+    }  # fmt: skip
+    bibtex = (
+        f"@misc{{abovo-{row.permalink},\n"
+        "  author = {{Ab Ovo}},\n"
+        f"  title  = {{{{{_for_latex(title)}}}}},\n"
+        f"  year   = {{{year}}},\n"
+        f"  url    = {{{url}}},\n"
+        f"  note   = {{Evolved algorithm a/{row.permalink}, SHA-256 {digest}}},\n"
+        "}"
+    )
+    return {"words": words, "bibtex": bibtex}
+
+
+def absolute_url(request, row: Algorithm) -> str:
+    """Return the permalink as others can open it."""
+    public = settings.PUBLIC_URL
+    path = row.get_absolute_url()
+    return f"{public.scheme}://{public.netloc}{path}" if public else request.build_absolute_uri(path)
+
+
+def _address(row: Algorithm, name: str) -> str:
+    return reverse(f"experiments:{name}", args=[row.permalink])
+
+
+def _for_latex(text: str) -> str:
+    kept = text.translate({ord("“"): "``", ord("”"): "''", ord("\\"): " ", ord("~"): " ", ord("^"): " "})
+    return "".join(f"\\{one}" if one in "&%$#_{}" else one for one in kept)
