@@ -83,3 +83,15 @@ def test_posting_needs_the_token(owner, settings):
 
     settings.ABOVO_OPEN_LAUNCH = True
     assert Client(enforce_csrf_checks=True).post(URL, {"preset": "digits"}).status_code == 403
+
+
+def test_a_preset_whose_data_set_is_not_here_is_refused_beside_it(signed_in):
+    response = signed_in.get(URL)
+    assert "needs the data set" in response.content.decode()
+    response = signed_in.post(URL, {"preset": "cifar10-baseline"})
+    assert response.status_code == 422
+    page = response.content.decode()
+    assert "cifar10" in page and "is not here; put cifar10.npz into ABOVO_DATA" in page
+    assert not Search.objects.exists()
+    # The folded presets stand open where one of them is chosen.
+    assert '<details class="more" open>' in page

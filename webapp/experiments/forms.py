@@ -5,12 +5,14 @@ from __future__ import annotations
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from engine.datasets import dataset_names
 from engine.presets import preset, preset_names
 from engine.spec import SearchSpec, SpecError
 from webapp.experiments.describe import count, duration
-from webapp.experiments.services.launch import SEED_LIMIT
+from webapp.experiments.services.launch import SEED_LIMIT, check_datasets, datasets_of
 
-FIRST_PRESET = "digits"
+FIRST_PRESETS = ("digits", "linear-demo", "digits-all-ops")
+"""What a newcomer is offered; the others are folded."""
 
 FIELD_OF_SPEC = {
     "preset": "preset",
@@ -18,6 +20,9 @@ FIELD_OF_SPEC = {
     "tournament_size": "tournament_size",
     "stop.max_seconds": "max_seconds",
     "stop": "max_seconds",
+    "search_tasks.dataset": "preset",
+    "select_tasks.dataset": "preset",
+    "final_tasks.dataset": "preset",
 }
 """Form field that stands for each field of the specification; errors of others stand above the form."""
 
@@ -47,7 +52,7 @@ class LaunchForm(forms.Form):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        names = sorted(preset_names(), key=lambda name: (name != FIRST_PRESET, preset_names().index(name)))
+        names = (*FIRST_PRESETS, *(name for name in preset_names() if name not in FIRST_PRESETS))
         self.presets = {name: preset(name) for name in names}
         self.fields["preset"].choices = [(name, spec.title) for name, spec in self.presets.items()]
         self.fields["preset"].initial = next(iter(self.presets))
@@ -67,19 +72,35 @@ class LaunchForm(forms.Form):
                 field.widget.attrs["autocomplete"] = "off"
 
     def _explain(self, name: str, meaning: str, default) -> None:
+        """Say what a field means and its default: one number where all presets agree, else that of the first ones."""
         defaults = {key: default(spec) for key, spec in self.presets.items()}
         if len(set(defaults.values())) == 1:
             shown = next(iter(defaults.values()))
         else:
-            shown = ", ".join(f"{value} ({key})" for key, value in defaults.items())
-        self.fields[name].help_text = _("%(meaning)s Default: %(default)s.") % {"meaning": meaning, "default": shown}
+            shown = ", ".join(f"{defaults[key]} ({key})" for key in FIRST_PRESETS)
+        self.fields[name].help_text = _("%(meaning)s Empty: the preset's own, such as %(default)s.") % {
+            "meaning": meaning,
+            "default": shown,
+        }
 
     def preset_choices(self):
-        """Return (radio button, specification, words on its length) for each preset."""
-        return [
-            (radio, self.presets[radio.data["value"]], duration(self.presets[radio.data["value"]].stop.max_seconds))
-            for radio in self["preset"]
-        ]
+        """Return (radio button, specification, words on its length, missing data set or "") for each preset."""
+        here = dataset_names()
+        choices = []
+        for radio in self["preset"]:
+            spec = self.presets[radio.data["value"]]
+            missing = next((name for name in datasets_of(spec).values() if name not in here), "")
+            choices.append((radio, spec, duration(spec.stop.max_seconds), missing))
+        return choices
+
+    def preset_groups(self):
+        """Return the choices that stand open, and those that are folded."""
+        choices = self.preset_choices()
+        return choices[: len(FIRST_PRESETS)], choices[len(FIRST_PRESETS) :]
+
+    def more_is_open(self) -> bool:
+        """Whether a folded preset is the chosen one."""
+        return self["preset"].value() not in FIRST_PRESETS
 
     def clean(self):
         values = super().clean()
@@ -93,6 +114,7 @@ class LaunchForm(forms.Form):
             data["stop"] = {**data["stop"], "max_seconds": values["max_seconds"]}
         try:
             self.spec = SearchSpec.from_json(data)
+            check_datasets(self.spec)
         except SpecError as error:
             field = FIELD_OF_SPEC.get(error.field)
             self.add_error(field, error.message if field else str(error))

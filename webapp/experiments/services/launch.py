@@ -6,7 +6,8 @@ import secrets
 
 from django.db import transaction
 
-from engine.spec import SearchSpec
+from engine.datasets import dataset_names
+from engine.spec import SearchSpec, SpecError
 from webapp.experiments.models import Island, Search
 from webapp.experiments.services.dispatch import send_slice
 
@@ -25,6 +26,7 @@ def launch_search(
 ) -> Search:
     """Store the search with its island and send for a worker once that is committed. Raises SpecError."""
     spec.check()
+    check_datasets(spec)
     with transaction.atomic():
         search = Search.objects.create(
             owner=owner,
@@ -38,3 +40,19 @@ def launch_search(
         island = Island.objects.create(search=search, index=0)
         send_slice(island)
     return search
+
+
+def datasets_of(spec: SearchSpec) -> dict[str, str]:
+    """Return the field and name of each dataset that a specification's tasks are made of."""
+    parts = {name: getattr(spec, name) for name in ("search_tasks", "select_tasks", "final_tasks")}
+    return {f"{name}.dataset": tasks.dataset for name, tasks in parts.items() if tasks is not None and tasks.dataset}
+
+
+def check_datasets(spec: SearchSpec) -> None:
+    """Raise SpecError if a dataset of the specification is not on this machine."""
+    here = dataset_names()
+    for field, name in datasets_of(spec).items():
+        if name not in here:
+            raise SpecError(
+                field, f'the data set "{name}" is not here; put {name}.npz into ABOVO_DATA. Here are: {", ".join(here)}'
+            )

@@ -60,10 +60,11 @@ def launch(request):
     changed = (
         any(form[name].errors for name in ("seed", "population_size", "tournament_size")) if form.is_bound else False
     )
+    first, more = form.preset_groups()
     return render(
         request,
         "experiments/launch.html",
-        {"form": form, "presets": form.preset_choices(), "changed": changed},
+        {"form": form, "presets": first, "more_presets": more, "changed": changed},
         status=422 if form.errors else 200,
     )
 
