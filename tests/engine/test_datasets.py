@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine import datasets
-from engine.datasets import DatasetError, dataset_names, load_dataset
+from engine.datasets import DatasetError, base, dataset_names, load_dataset
 from engine.spec import TaskSpec
 from engine.task import build_tasks
 
@@ -46,7 +46,7 @@ def test_file_with_test_split_and_names(folder):
     assert data.features.dtype == np.uint8
     assert data.features.shape == (20, 4)
     assert data.test_labels.tolist() == [0, 1, 0, 1]
-    assert dataset_names() == ("digits", "breast_cancer", "wine", "iris", "pets")
+    assert dataset_names() == ("digits", "breast_cancer", "wine", "iris", "diabetes", "pets")
 
 
 def test_class_numbers_become_positions(folder):
@@ -148,7 +148,7 @@ def test_refuses_large_files_without_reading_them(folder):
 
 
 def test_refuses_a_zip_bomb_without_unpacking_it(folder, monkeypatch):
-    monkeypatch.setattr(datasets, "MAX_BYTES", 1 << 25)
+    monkeypatch.setattr(base, "MAX_BYTES", 1 << 25)
     with zipfile.ZipFile(folder / "pets.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x_train.npy", header((5_000, 1000)) + bytes(40_000_000))
     assert (folder / "pets.npz").stat().st_size < 100_000
