@@ -3,9 +3,11 @@
 Nothing is left out silently. A server that cannot be had is named; with CI=true, as any skipped test, it is a failure.
 """
 
+import atexit
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -35,6 +37,9 @@ def main(arguments: list[str]) -> int:
         results["browser"] = f"not run: {missing}"
 
     pytest = [sys.executable, "-m", "pytest", *arguments]
+    # The engine knows of no server, and needs none: its tests run beside the others, on the second core.
+    engine = Beside("engine", [*pytest, "tests/engine"])
+    pytest = [*pytest, "--ignore", "tests/engine"]
     results["tests, embedded set-up"] = run("embedded set-up", pytest, without=("DATABASE_URL", "CELERY_BROKER_URL"))
     try:
         servers = {"DATABASE_URL": services.ensure_postgres(), "CELERY_BROKER_URL": services.ensure_rabbitmq()}
@@ -42,15 +47,34 @@ def main(arguments: list[str]) -> int:
         results["tests, servers"] = f"not run: {missing}"
     else:
         servers["DATABASE_URL"] = servers["DATABASE_URL"].rpartition("/")[0] + f"/abovo_{os.getpid()}"
-        # The engine knows of no server: its tests would only run a second time.
-        command = [*pytest, "--ignore", "tests/engine"]
-        results["tests, servers"] = run("PostgreSQL and RabbitMQ servers", command, add=servers)
+        results["tests, servers"] = run("PostgreSQL and RabbitMQ servers", pytest, add=servers)
+    results["tests, engine"] = engine.result()
 
     print(f"\nIn {time.monotonic() - started:.0f} s:")
     for name, result in results.items():
         print(f"  {name}: {result}")
     bad = [name for name, result in results.items() if result == "failed" or (IN_CI and result != "passed")]
     return 1 if bad else 0
+
+
+class Beside:
+    """A command that runs beside the others; its output is shown when it is asked for its result."""
+
+    def __init__(self, name: str, command: list):
+        self.name = name
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 (read in result())
+        self.process = subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, stdout=self.output, stderr=subprocess.STDOUT
+        )
+        atexit.register(self.process.kill)
+
+    def result(self) -> str:
+        code = self.process.wait()
+        self.output.seek(0)
+        print(f"\n== {self.name}", flush=True)
+        sys.stdout.write(self.output.read().decode(errors="replace"))
+        sys.stdout.flush()
+        return "passed" if code == 0 else "failed"
 
 
 def run(name: str, command: list, *, without: tuple = (), add: dict | None = None) -> str:
