@@ -180,6 +180,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"queue": "default", "expires": 5},
     },
+    "measure": {
+        "task": "experiments.measure_job",
+        "schedule": 10.0,
+        "options": {"queue": "default", "expires": 10},
+    },
 }
 
 # Terse: `make run` puts the process's name before each line.

@@ -107,3 +107,34 @@ def test_a_sparkline_needs_points():
     assert charts.sparkline([], x_end=10, y_floor=0.5) is None
     assert charts.sparkline([(1, None)], x_end=10, y_floor=0.5) is None
     assert charts.sparkline([(1, 0.6)], x_end=10, y_floor=0.5).path.startswith("M")
+
+
+def test_a_logarithmic_axis_has_its_ticks_where_asked():
+    chart = charts.build(
+        id="c", title="", description="", x_title="", y_title="",
+        series=[charts.Series("best", "one", [(1, 0.5), (10, 0.7), (100, 0.9)])],
+        x_range=(1, 100), y_floor=0.5, log_x=[1, 10, 100],
+    )  # fmt: skip
+    wide = chart.drawings[0]
+    assert [tick.text for tick in sorted(wide.x_ticks, key=lambda tick: tick.at)] == ["1", "10", "100"]
+    places = sorted(tick.at for tick in wide.x_ticks)
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+
+
+def test_errors_over_tasks():
+    assert charts.mean_and_error([0.5, 0.7]) == pytest.approx((0.6, 0.1))
+    assert charts.mean_and_error([0.5]) == (0.5, None)
+    assert charts.mean_and_error([0.5, None]) == (None, None)
+    assert charts.mean_and_error([]) == (None, None)
+
+
+def test_dots_of_a_strip_do_not_cover_each_other():
+    strip = charts.strip([0.75] * 30 + [0.9, None], [("baseline", "linear model", 0.8)], floor=0.5)
+    assert len(strip.dots) == 31 == len({(x, y) for x, y, _text in strip.dots})
+    assert min(y for _x, y, _text in strip.dots) > 24
+    assert charts.strip([None], [], floor=0.5) is None
+
+
+def test_a_strip_reaches_down_to_scores_below_chance():
+    strip = charts.strip([0.31, 0.9], [], floor=0.5)
+    assert strip.dots[0][0] > strip.left and strip.ticks[0].text == ".4"

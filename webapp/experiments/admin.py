@@ -8,7 +8,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from webapp.experiments.models import Algorithm, Checkpoint, Find, Island, Search
+from webapp.experiments.models import Algorithm, Checkpoint, Find, Island, Measurement, Search
 from webapp.experiments.services.steer import stop_search
 
 
@@ -101,6 +101,12 @@ class FindAdmin(ReadOnlyAdmin):
     list_display = ("algorithm", "search", "birth", "score", "select_score", "final_score", "individuals", "found_at")
     list_select_related = ("algorithm", "search")
     search_fields = ("algorithm__permalink__startswith", "search__title")
+
+
+@admin.register(Measurement)
+class MeasurementAdmin(ReadOnlyAdmin):
+    list_display = ("find", "claimed_at", "failure_reason")
+    list_select_related = ("find__search",)
 
 
 @admin.register(Checkpoint)

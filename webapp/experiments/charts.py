@@ -7,6 +7,7 @@ sheet shows one. Nothing here knows models, requests or HTML.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -147,8 +148,12 @@ def build(
     y_ceiling: float | None = None,
     columns: Sequence[str] = (),
     rows: Sequence[Sequence[str]] = (),
+    log_x: Sequence[float] = (),
 ) -> Chart:
-    """Lay out a chart of scores in [0, 1]. band: (x, low, high) triples. Values below y_floor are drawn on it."""
+    """Lay out a chart of scores in [0, 1]. band: (x, low, high) triples. Values below y_floor are drawn on it.
+
+    log_x: values above 0 to put ticks at on a logarithmic axis; none: the axis is linear.
+    """
     highest = max(
         [y for one in series for _, y in one.points if y is not None] + [line.value for line in baselines] + [y_floor]
     )
@@ -157,27 +162,31 @@ def build(
     return Chart(
         id=id, title=title, description=description, x_title=x_title, y_title=y_title,
         drawings=[
-            _draw(shape, series, band, baselines, milestones, x_range, (y_floor, top)) for shape in (WIDE, NARROW)
+            _draw(shape, series, band, baselines, milestones, x_range, (y_floor, top), log_x) for shape in (WIDE, NARROW)
         ],
         columns=list(columns), rows=[list(row) for row in rows],
     )  # fmt: skip
 
 
-def _draw(shape, series, band, baselines, milestones, x_range, y_range) -> Drawing:
+def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=()) -> Drawing:
     left, right = x_range
     bottom, top = y_range
     right = max(right, left + 1)
 
     def at_x(value: float) -> float:
+        if log_x:
+            share = math.log(value / left) / math.log(right / left)
+            return round(shape.left + share * (shape.right_edge - shape.left), 1)
         return round(shape.left + (value - left) / (right - left) * (shape.right_edge - shape.left), 1)
 
     def at_y(value: float) -> float:
         share = (min(max(value, bottom), top) - bottom) / (top - bottom)
         return round(shape.bottom_edge - share * (shape.bottom_edge - shape.top), 1)
 
+    ticks = [*log_x[:: -math.ceil(len(log_x) / shape.x_ticks)]] if log_x else nice_ticks(left, right, shape.x_ticks)
     drawing = Drawing(
         shape,
-        x_ticks=[Tick(at_x(value), compact(value)) for value in nice_ticks(left, right, shape.x_ticks)],
+        x_ticks=[Tick(at_x(value), compact(value)) for value in ticks],
         y_ticks=[Tick(at_y(value), text) for value, text in score_ticks(bottom, top, shape.y_ticks)],
     )
     width = shape.right_edge - shape.left
@@ -341,6 +350,53 @@ def _spread(labels: list[Label], *, low: float, high: float, apart: float) -> No
     for label in reversed(labels):
         label.y = round(min(label.y, limit), 1)
         limit = label.y - apart
+
+
+@dataclass
+class Strip:
+    """Scores of single tasks as dots along an axis, those that would cover each other stacked; models as lines."""
+
+    dots: list[tuple[float, float, str]]
+    marks: list[Label]
+    ticks: list[Tick]
+    left: int = 4
+    right: int = 356
+    width: int = 360
+    height: int = 88
+    base: int = 66
+
+
+def strip(scores: Sequence[float | None], models: Sequence[tuple[str, str, float]], *, floor: float) -> Strip | None:
+    """Lay out the scores of tasks. models: (kind, label, mean score), drawn as upright lines; None without scores."""
+    known = sorted(score for score in scores if score is not None)
+    if not known:
+        return None
+    result = Strip([], [], [])
+    low = min(floor, math.floor(known[0] * 10) / 10) if known[0] < floor else floor
+
+    def at_x(value: float) -> float:
+        return round(result.left + (min(max(value, low), 1.0) - low) / (1.0 - low) * (result.right - result.left), 1)
+
+    piles: dict[int, int] = {}
+    apart = min(6.0, 32.0 / max(Counter(int(at_x(score) // 6) for score in known).values()))
+    for score in known:
+        column = int(at_x(score) // 6)
+        result.dots.append((at_x(score), round(result.base - 5 - apart * piles.get(column, 0), 1), score_text(score)))
+        piles[column] = piles.get(column, 0) + 1
+    result.marks = [Label(kind, label, score_text(value), at_x(value), 0.0) for kind, label, value in models]
+    result.ticks = [Tick(at_x(value), score_text(value, 1)) for value in nice_ticks(low, 1.0, 5)]
+    return result
+
+
+def mean_and_error(scores: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Return the mean over tasks and its standard error; None for what the numbers do not allow."""
+    known = [score for score in scores if score is not None]
+    if not known or len(known) < len(scores):
+        return None, None
+    mean = sum(known) / len(known)
+    if len(known) < 2:
+        return mean, None
+    return mean, math.sqrt(sum((score - mean) ** 2 for score in known) / (len(known) - 1) / len(known))
 
 
 @dataclass

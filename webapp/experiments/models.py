@@ -335,6 +335,21 @@ class Find(models.Model):
         return self.score - self.previous_score
 
 
+class Measurement(models.Model):
+    """How what a search chose does task by task, and after how many examples; beside the hand-designed models.
+
+    A row without data is claimed by a worker that is at it. data: webapp.experiments.services.measure.
+    """
+
+    find = models.OneToOneField(Find, on_delete=models.CASCADE, related_name="measurement")
+    claimed_at = models.DateTimeField(default=timezone.now)
+    data = ExactJSONField(null=True)
+    failure_reason = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"measurement of {self.find_id}"
+
+
 class CurvePoint(models.Model):
     """An island's population at a moment: scores on T_search, None where not finite."""
 

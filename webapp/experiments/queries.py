@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from engine.spec import SearchSpec
 from webapp.experiments import access, lineage
-from webapp.experiments.models import Algorithm, Find, Search
+from webapp.experiments.models import Algorithm, Find, Measurement, Search
 
 CURVE_BINS = 420
 
@@ -109,6 +109,17 @@ def finds_of(user, algorithm: Algorithm) -> list[Find]:
         .filter(algorithm=algorithm)
         .select_related("search", "island")
         .order_by(F("score").desc(nulls_last=True), "found_at")[:50]
+    )
+
+
+def measurement_of(finds: list[Find]) -> Measurement | None:
+    """Return the measurement of these finds that has data, or else any, that of the best score first."""
+    return (
+        Measurement.objects.filter(find__in=[find.pk for find in finds])
+        .select_related("find__search")
+        .alias(waits=Case(When(data__isnull=True, then=1), default=0))
+        .order_by("waits", F("find__score").desc(nulls_last=True), "find")
+        .first()
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from webapp.experiments.services.measure import measure_next
 from webapp.experiments.services.slices import run_slices
 from webapp.experiments.services.watchdog import watch
 
@@ -18,3 +19,9 @@ def run_slice_job(island_id: int, attempt: int) -> str:
 def watchdog_job() -> dict[str, int]:
     """Send back to work what has stopped moving."""
     return watch()
+
+
+@shared_task(name="experiments.measure_job", ignore_result=True)
+def measure_job() -> int | None:
+    """Measure what the latest search to end has chosen, if nobody has yet."""
+    return measure_next()

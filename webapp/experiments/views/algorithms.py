@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from engine.spec import SearchSpec
 from webapp.experiments import access, charts, code, describe, lineage, queries, words
 from webapp.experiments.annotation import Annotation
-from webapp.experiments.models import Algorithm, Find
+from webapp.experiments.models import Algorithm, Find, Measurement
 from webapp.experiments.views import downloads
 
 CALLOUTS = 5
@@ -35,6 +35,7 @@ def algorithm(request, permalink: str):
     spec = SearchSpec.from_json(find.search.spec) if find else None
     features_size = spec.search_tasks.features if spec else None
     functions, annotation = code.annotated(row, features_size=features_size)
+    measurement = queries.measurement_of(finds) if finds else None
     title = words.title(row, annotation, spec)
     step_count, events = lineage.story(find.island_id, find.birth) if find else (0, [])
     return render(
@@ -48,7 +49,9 @@ def algorithm(request, permalink: str):
             "spec": spec,
             "task_words": describe.task_words(spec.search_tasks) if spec else "",
             "score_name": describe.score_name(spec) if spec else "",
-            "scores": _scores(find, spec) if find else [],
+            "scores": _scores(find, spec, measurement) if find else [],
+            "learning": _learning_chart(measurement, spec) if measurement and measurement.data else None,
+            "learning_words": _learning_words(finds, measurement) if finds else "",
             "title": title,
             "downloads": downloads.links(row, explained=annotation is not None, with_ancestry=find is not None),
             "citation": downloads.citation(request, row, title=title, found_at=find.found_at if find else None),
@@ -162,23 +165,113 @@ def _motifs(annotation: Annotation | None, functions: list[code.Listing]) -> lis
     ]
 
 
-def _scores(find: Find, spec: SearchSpec) -> list[dict]:
-    """Return the scores on T_search, T_select and T_test with what they are on and what the baselines score there."""
+def _scores(find: Find, spec: SearchSpec, measurement: Measurement | None) -> list[dict]:
+    """Return the scores on T_search, T_select and T_test: error, single tasks, and how the baselines do on the same."""
     roles = (
-        ("search", "T_search", find.score, spec.search_tasks),
-        ("select", "T_select", find.select_score, spec.select_tasks),
-        ("final", "T_test", find.final_score, spec.final_tasks),
+        ("search", "T_search", find.score, spec.search_tasks, None),
+        ("select", "T_select", find.select_score, spec.select_tasks, find.select_scores),
+        ("final", "T_test", find.final_score, spec.final_tasks, find.final_scores),
     )
+    data = measurement.data if measurement and measurement.find_id == find.pk else None
+    entries = []
+    for role, name, score, tasks, stored in roles:
+        if score is None or tasks is None:
+            continue
+        known = data["tasks"].get(role, {}) if data else {}
+        single = known.get("found") or stored or []
+        baselines = describe.baselines_of(find.search, role)
+        models = [("baseline", title, value) for title, value in baselines] + [("best", "", score)]
+        entries.append(
+            {
+                "role": role,
+                "name": name,
+                "score": score,
+                "error": charts.mean_and_error(single)[1],
+                "words": describe.task_words(tasks),
+                "baselines": baselines,
+                "strip": charts.strip(single, models, floor=queries.chance(spec)),
+                "wins": _wins(single, known),
+                "single": single,
+            }
+        )
+    return entries
+
+
+def _wins(single: list, known: dict[str, list]) -> list[str]:
+    """Return on how many of the tasks the algorithm is better than each of the hand-designed models."""
     return [
-        {
-            "name": name,
-            "score": score,
-            "words": describe.task_words(tasks),
-            "baselines": describe.baselines_of(find.search, role),
+        _("above the %(model)s on %(won)d of %(all)d tasks")
+        % {
+            "model": title,
+            "won": sum(a is not None and b is not None and a > b for a, b in zip(single, known[name], strict=True)),
+            "all": len(single),
         }
-        for role, name, score, tasks in roles
-        if score is not None and tasks is not None
+        for name, title in describe.BASELINE_TITLES.items()
+        if len(known.get(name, ())) == len(single) > 0
     ]
+
+
+def _learning_words(finds: list[Find], measurement: Measurement | None) -> str:
+    """Return why there is no learning curve, or what is to be known of the one there is."""
+    if measurement and measurement.data:
+        return ""
+    if measurement and measurement.failure_reason:
+        return _("The learning curve could not be measured: %(reason)s") % {"reason": measurement.failure_reason}
+    if measurement or any(find.search.result_id == find.pk and not find.search.is_active for find in finds):
+        return _("The learning curve is being measured. It will stand here within a minute or so.")
+    if any(find.search.is_active for find in finds):
+        return _("The learning curve is measured when the search has ended, of the program that it chooses.")
+    return _(
+        "No learning curve: it is measured of the program that a search chooses, and this one was a step on the way."
+    )
+
+
+def _learning_chart(measurement: Measurement, page_spec: SearchSpec) -> charts.Chart:
+    data, search = measurement.data, measurement.find.search
+    spec = page_spec if search.spec == page_spec.to_json() else SearchSpec.from_json(search.spec)
+    examples, curve = data["examples"], data["curve"]
+    tasks = getattr(spec, f"{data['role']}_tasks")
+    found = curve["found"]
+    titles = {name: str(title) for name, title in describe.BASELINE_TITLES.items() if name in curve}
+    name = describe.score_name(spec)
+    return charts.build(
+        id="learning-chart",
+        title=_("%(name)s against training examples seen") % {"name": name.capitalize()},
+        description=_("Median %(first)s after %(few)s, %(last)s after %(many)s training examples.")
+        % {
+            "first": charts.score_text(found[0][1]),
+            "few": describe.count(examples[0]),
+            "last": charts.score_text(found[-1][1]),
+            "many": describe.count(examples[-1]),
+        },
+        x_title=_("training examples seen"),
+        y_title=_("%(name)s in validation, median and quartiles of %(n)d tasks") % {"name": name, "n": tasks.count},
+        series=[
+            *(
+                charts.Series("baseline", title, [(n, row[1]) for n, row in zip(examples, curve[one], strict=True)])
+                for one, title in titles.items()
+            ),
+            charts.Series("best", _("this one"), [(n, row[1]) for n, row in zip(examples, found, strict=True)]),
+        ],
+        band=[
+            (n, low, high)
+            for n, (low, _median, high) in zip(examples, found, strict=True)
+            if low is not None and high is not None
+        ],
+        x_range=(examples[0], examples[-1]),
+        y_floor=queries.chance(spec),
+        y_ceiling=1.0,
+        log_x=examples,
+        columns=[_("examples"), _("median"), _("lower quartile"), _("upper quartile"), *titles.values()],
+        rows=[
+            [
+                describe.count(n),
+                *(charts.score_text(row[part]) for part in (1, 0, 2)),
+                *(charts.score_text(curve[one][index][1]) for one in titles),
+            ]
+            for index, (n, row) in enumerate(zip(examples, found, strict=True))
+        ],
+    )
 
 
 def _turns(events: list[lineage.Step | lineage.Neutral], features_size: int | None) -> list[dict]:

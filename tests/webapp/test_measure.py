@@ -1,0 +1,139 @@
+"""Measuring what a search chose: once, by one worker, to the search's own numbers; and how the page shows it."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from webapp.experiments.models import Find, Measurement
+from webapp.experiments.services import measure
+from webapp.experiments.services.measure import example_counts, measure_next
+from webapp.experiments.tasks import measure_job
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CURVE = [[0.4, 0.52, 0.6], [0.5, 0.7, 0.8], [0.7, 0.9, 0.95]]
+DATA = {
+    "version": 1,
+    "examples": [2, 20, 240],
+    "role": "select",
+    "curve": {"found": CURVE, "linear": CURVE, "net": [[0.5, 0.5, 0.5]] * 3},
+    "tasks": {
+        "search": {"found": [0.5, 0.6], "linear": [0.4, 0.7], "net": [0.4, 0.4]},
+        "select": {"found": [0.6, 0.6], "linear": [0.5, 0.5], "net": [0.4, 0.4]},
+        "final": {"linear": [0.5, 0.5], "net": [0.4, 0.4]},
+    },
+}
+
+
+@pytest.fixture
+def ended(make_search, run, engine):
+    """A search that has ended and chosen a program."""
+    engine.births_at_end = 20
+    search = make_search()
+    run(search, 2)
+    assert search.result is not None
+    return search
+
+
+def page(client, search):
+    return client.get(search.result.algorithm.get_absolute_url()).content.decode()
+
+
+def test_nothing_to_measure(db, make_search, run):
+    run(make_search())
+    assert measure_next() is None
+    assert not Measurement.objects.exists()
+
+
+def test_a_result_is_measured_once(ended, monkeypatch):
+    monkeypatch.setattr(measure, "measure", lambda find: DATA)
+    assert measure_job() == ended.result_id
+    assert Measurement.objects.get().data == DATA
+    assert measure_next() is None
+
+
+def test_what_another_worker_is_at_is_left_alone(ended, monkeypatch):
+    monkeypatch.setattr(measure, "measure", lambda find: DATA)
+    Measurement.objects.create(find=ended.result)
+    assert measure_next() is None
+    Measurement.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
+    assert measure_next() == ended.result_id
+
+
+def test_a_failure_is_kept_and_said(client, ended, monkeypatch):
+    def fail(find):
+        raise ValueError("no such data set")
+
+    monkeypatch.setattr(measure, "measure", fail)
+    measure_next()
+    assert measure_next() is None
+    assert "could not be measured: ValueError: no such data set" in page(client, ended)
+
+
+def test_the_page_says_that_it_waits(client, ended):
+    assert "The learning curve is being measured" in page(client, ended)
+    Measurement.objects.create(find=ended.result)
+    assert "The learning curve is being measured" in page(client, ended)
+
+
+def test_the_page_of_a_running_search_says_when(client, make_search, run):
+    search = make_search()
+    run(search)
+    text = client.get(search.best.algorithm.get_absolute_url()).content.decode()
+    assert "is measured when the search has ended" in text
+
+
+def test_the_page_of_a_step_on_the_way_says_so(client, ended):
+    step = Find.objects.exclude(pk=ended.result_id).first()
+    assert "a step on the way" in client.get(step.algorithm.get_absolute_url()).content.decode()
+
+
+def test_the_page_shows_curve_and_single_tasks(client, ended):
+    Measurement.objects.create(find=ended.result, data=DATA)
+    text = page(client, ended)
+    assert 'id="learning-chart-wide-title"' in text and "Median .520 after 2, .900 after 240" in text
+    assert text.count('class="line line-baseline"') == 4  # two models, each wide and narrow
+    assert "above the linear model on 1 of 2 tasks" in text
+    assert "above the 2-layer net on 2 of 2 tasks" in text
+    assert text.count('class="strip"') == 3
+    assert text.count('class="dot"') == 6
+
+
+def test_scores_have_their_errors_over_tasks(client, ended):
+    """The scripted result scores .5 and .6 on its two final tasks; without a measurement those on T_search are not known."""
+    text = page(client, ended)
+    assert text.count('<span class="error">') == 2
+    assert "</span> .050</span>" in text
+    assert text.count('class="strip"') == 2
+
+
+def test_the_engine_measures_to_the_same_numbers(ended):
+    first = measure.measure(ended.result)
+    assert first["examples"] == example_counts(240)
+    assert {len(rows) for rows in first["curve"].values()} == {len(first["examples"])}
+    assert {role: len(tasks["linear"]) for role, tasks in first["tasks"].items()} == {
+        "search": 16,
+        "select": 36,
+        "final": 36,
+    }
+    # A model that learns: the linear one ends far above where it began.
+    assert first["curve"]["linear"][-1][1] > first["curve"]["linear"][0][1] + 0.1
+    # The scripted scores are not those of its program; once they are, the single tasks are shown.
+    assert "found" not in first["tasks"]["search"]
+    evaluator = measure._evaluator(ended.result, _spec(ended), "search", registers=_spec(ended).registers)
+    scores = measure._scores(evaluator, measure.Program.from_json(ended.result.algorithm.program))
+    ended.result.score = sum(scores) / len(scores)
+    assert measure.measure(ended.result)["tasks"]["search"]["found"] == scores
+    assert measure.measure(ended.result)["curve"] == first["curve"]
+
+
+def _spec(search):
+    return measure.SearchSpec.from_json(search.spec)
+
+
+@pytest.mark.parametrize("most", [10, 100, 240, 8000, 1_000_000])
+def test_example_counts_rise_to_the_whole(most):
+    counts = example_counts(most)
+    assert counts[-1] == most and counts[0] >= 1
+    assert counts == sorted(set(counts)) and len(counts) <= 8

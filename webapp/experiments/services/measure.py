@@ -1,0 +1,140 @@
+"""Measure what a search chose: its score on every task, and its accuracy against examples seen, beside known models.
+
+Evaluation is a pure function of program, tasks and seed, so that measuring twice gives the same numbers. The result is
+
+    {"version": 1, "examples": [1, 2, …], "role": "select",
+     "curve": {"found": [[low, median, high], …], "linear": …, "net": …},
+     "tasks": {"search": {"found": [score of each task], "linear": …, "net": …}, "select": …, "final": …}}
+
+low and high: quartiles over the tasks. Roles whose scores cannot be had again exactly have no "found".
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.utils import timezone
+
+from engine.algorithm import Algorithm as Program
+from engine.spec import SearchSpec
+from webapp.experiments.models import Find, Measurement, Search
+from webapp.experiments.services.baselines import SHOWN
+from webapp.experiments.services.live import island_seed
+from webapp.experiments.services.numbers import finite
+
+if TYPE_CHECKING:
+    from engine.evaluator import Evaluator
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+POINTS = 8
+PATIENCE = timedelta(minutes=10)
+"""After which a measurement that was begun is begun anew: its worker has died."""
+
+FOUND = "found"
+
+
+def measure_next() -> int | None:
+    """Measure one find that needs it, the latest first; returns its id, None where there is nothing to do."""
+    find = _claim()
+    if find is None:
+        return None
+    try:
+        data, reason = measure(find), ""
+    except Exception as error:
+        logger.exception("find %d cannot be measured", find.pk)
+        data, reason = None, f"{type(error).__name__}: {error}"
+    Measurement.objects.filter(find=find).update(data=data, failure_reason=reason)
+    return find.pk
+
+
+def _claim() -> Find | None:
+    """Return a result without measurement, claimed by its row: of two workers one gets it."""
+    ended = Search.objects.filter(state__in=Search.ENDED, result__isnull=False)
+    for find_id in ended.filter(result__measurement__isnull=True).order_by("-id").values_list("result", flat=True)[:4]:
+        if Measurement.objects.get_or_create(find_id=find_id)[1]:
+            return _find(find_id)
+    now = timezone.now()
+    left = Measurement.objects.filter(data__isnull=True, failure_reason="", claimed_at__lt=now - PATIENCE)
+    for measurement_id, find_id in left.values_list("pk", "find")[:4]:
+        if left.filter(pk=measurement_id).update(claimed_at=now):
+            return _find(find_id)
+    return None
+
+
+def _find(find_id: int) -> Find:
+    return Find.objects.select_related("algorithm", "search", "island").get(pk=find_id)
+
+
+def measure(find: Find) -> dict:
+    """Return the measurement of a find, as in the module's words."""
+    from engine.baselines import BASELINES
+
+    spec = SearchSpec.from_json(find.search.spec)
+    program = Program.from_json(find.algorithm.program)
+    known = {name: BASELINES[name].build() for name in SHOWN}
+    tasks: dict[str, dict[str, list]] = {}
+    for role in ("search", "select", "final"):
+        if getattr(spec, f"{role}_tasks") is not None:
+            own = _evaluator(find, spec, role, registers=spec.registers)
+            tasks[role] = {name: _scores(_known_evaluator(find, spec, role, one), one) for name, one in known.items()}
+            again = _scores(own, program)
+            if _is_as_found(find, role, again):
+                tasks[role][FOUND] = again
+    role = "select" if spec.select_tasks is not None else "search"
+    examples = example_counts(getattr(spec, f"{role}_tasks").train_examples)
+    curve = {FOUND: _curve(_evaluator(find, spec, role, registers=spec.registers, epochs=1), program, examples)}
+    for name, one in known.items():
+        curve[name] = _curve(_known_evaluator(find, spec, role, one, epochs=1), one, examples)
+    return {"version": VERSION, "examples": examples, "role": role, "curve": curve, "tasks": tasks}
+
+
+def example_counts(most: int) -> list[int]:
+    """Return about POINTS numbers of examples up to `most`, evenly spaced on a logarithmic axis."""
+    first = max(1, most // 128)
+    return sorted({round(first * (most / first) ** (step / (POINTS - 1))) for step in range(POINTS)})
+
+
+def _evaluator(find: Find, spec: SearchSpec, role: str, *, registers, epochs: int | None = None) -> Evaluator:
+    """Return an evaluator on the tasks of this role as the search had them when it made the find."""
+    from engine.evaluator import Evaluator
+    from engine.search import _stable_seed  # the seeds of random ops are the search's own business
+    from engine.task import build_tasks
+
+    tasks_spec = getattr(spec, f"{role}_tasks")
+    seed = island_seed(find.search.seed, find.island.index)
+    experiment = find.experiment if spec.fresh_tasks and role != "final" else 0
+    tasks = build_tasks(tasks_spec, seed=seed, role=role, experiment=experiment)
+    evaluation_seed = (
+        _stable_seed(seed, "island", find.experiment) if role == "search" else _stable_seed(seed, role, experiment)
+    )
+    return Evaluator(
+        tasks, registers, max_abs_error=spec.max_abs_error, seed=evaluation_seed,
+        epochs=tasks_spec.epochs if epochs is None else epochs,
+    )  # fmt: skip
+
+
+def _known_evaluator(find: Find, spec: SearchSpec, role: str, program: Program, epochs: int | None = None) -> Evaluator:
+    return _evaluator(find, spec, role, registers=program.registers_used(), epochs=epochs)
+
+
+def _scores(evaluator: Evaluator, program: Program) -> list[float | None]:
+    return [finite(score) for score in evaluator.evaluate(program).fitness]
+
+
+def _is_as_found(find: Find, role: str, scores: list) -> bool:
+    """Whether the scores' mean is the score that the search reported."""
+    reported = {"search": find.score, "select": find.select_score, "final": find.final_score}[role]
+    return reported is not None and None not in scores and abs(float(np.mean(scores)) - reported) < 1e-9
+
+
+def _curve(evaluator: Evaluator, program: Program, examples: list[int]) -> list[list[float | None]]:
+    rows = []
+    for count in examples:
+        fitness = evaluator.evaluate(program, train_examples=count).fitness
+        rows.append([finite(value) for value in np.quantile(fitness, (0.25, 0.5, 0.75))])
+    return rows
