@@ -20,6 +20,7 @@ import numpy as np
 
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.baselines import linear, neural_network
+from engine.core import context as at
 from engine.core import evaluation, programs
 from engine.core.fusion import fuse
 from engine.core.jit import compiled
@@ -195,7 +196,10 @@ def synthetic_tasks(count: int, features: int, train: int, valid: int) -> list[T
 
 
 def prepared(evaluator: Evaluator, algorithm: Algorithm, *, keep: bool = False) -> Callable[[], object]:
-    """Return a function that evaluates an algorithm, decoded once; keep: dead instructions too."""
+    """Return a function that evaluates an algorithm, decoded here and now; keep: dead instructions too.
+
+    It is good until the evaluator is given another program.
+    """
     encoded = Encoded.of(algorithm)
     compact = programs.new_compact(len(algorithm), tuple(evaluator.registers))
     first = np.array([0, evaluator.registers.s, evaluator.registers.s + evaluator.registers.v], np.int64)
@@ -210,13 +214,15 @@ def prepared(evaluator: Evaluator, algorithm: Algorithm, *, keep: bool = False) 
     decoded = programs.new_decoded(len(algorithm))
     scores = np.zeros(len(evaluator.tasks))
 
-    def run():
-        attach(evaluator, decoded)
-        for ctx in evaluator.group.contexts:
-            programs.decode(
-                compact, compact.constants.view(np.int64), evaluator.features, evaluator.lanes, decoded,
-                decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data, ctx,
-            )  # fmt: skip
+    attach(evaluator, decoded)
+    for ctx in evaluator.group.contexts:
+        programs.decode(
+            compact, compact.constants.view(np.int64), evaluator.features, evaluator.lanes, decoded,
+            decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data, ctx,
+        )  # fmt: skip
+
+    def run() -> int:
+        assert decoded.words.ctypes.data == evaluator.group.contexts[0, at.CODE], "another program came in between"
         return evaluation.evaluate(evaluator.group, is_random, scores)
 
     return run
