@@ -17,7 +17,7 @@ from engine.ops import OPS, Op
 
 SPEC_VERSION = 1
 
-TASK_KINDS = ("linear", "affine", "net", "projected")
+TASK_KINDS = ("linear", "affine", "net", "regression", "projected")
 MUTATIONS = (
     "alter_parameter",
     "randomize_instruction",
@@ -46,8 +46,9 @@ class SpecError(ValueError):
 class TaskSpec:
     """A family of learning tasks, `count` of which make one evaluation.
 
-    kind: "linear" (labels w.x), "affine" (labels w.x + b), "net" (labels of a random 2-layer net), all scored by RMS
-    error; "projected" (pairs of classes of `dataset`, projected to F dimensions), scored by accuracy. pairs: "search" (all but the held-out pairs),
+    kind: "linear" (labels w.x), "affine" (labels w.x + b), "net" (labels of a random 2-layer net) and "regression" (the
+    numbers that go with the rows of `dataset`, projected to F dimensions), all scored by RMS error; "projected" (pairs of
+    classes of `dataset`, projected to F dimensions), scored by accuracy. pairs: "search" (all but the held-out pairs),
     "held_out", or explicit pairs. seeds: of each task, cycled over; empty: derived from the search's seed.
     """
 
@@ -70,8 +71,9 @@ class TaskSpec:
         _whole(path, "train_examples", self.train_examples, 10, 1_000_000)
         _whole(path, "valid_examples", self.valid_examples, 1, 1_000_000)
         _whole(path, "epochs", self.epochs, 1, 1000)
-        if self.kind == "projected" and not self.dataset:
-            raise SpecError(f"{path}.dataset", 'needed when kind is "projected", for example "digits"')
+        example = {"projected": "digits", "regression": "diabetes"}.get(self.kind)
+        if example and not self.dataset:
+            raise SpecError(f"{path}.dataset", f'needed when kind is "{self.kind}", for example "{example}"')
         if isinstance(self.pairs, str):
             _one_of(path, "pairs", self.pairs, ("search", "held_out"))
         for name in ("pairs", "held_out_pairs"):

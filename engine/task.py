@@ -158,11 +158,13 @@ def build_tasks(spec: TaskSpec, *, seed: int, role: str, experiment: int = 0) ->
     if role not in ROLES:
         raise TaskError(f'role: "{role}" is not allowed, one of {", ".join(ROLES)} is')
     seeds = [_task_seed(spec, seed, role, experiment, index) for index in range(spec.count)]
-    if spec.kind == "projected":
+    if spec.kind in ("projected", "regression"):
         try:
             dataset = load_dataset(spec.dataset)
         except DatasetError as error:
             raise TaskError(str(error)) from None
+        if spec.kind == "regression":
+            return [_regression(spec, dataset, one) for one in seeds]
         pairs = _assign_pairs(spec, dataset, seeds)
         return [_projected(spec, dataset, pair, one, role) for pair, one in zip(pairs, seeds, strict=True)]
     return [_SYNTHETIC[spec.kind](spec, one) for one in seeds]
@@ -234,6 +236,8 @@ def _assign_pairs(spec: TaskSpec, dataset: Dataset, seeds: Sequence[int]) -> lis
     the pairs are dealt out in a shuffled order, so that as many different ones take part as can.
     """
     classes = len(dataset.class_names)
+    if not classes:
+        raise TaskError(f'dataset {spec.dataset}: its rows go with numbers, not classes: kind "regression" is for it')
     held_out = {tuple(sorted(pair)) for pair in spec.held_out_pairs}
     listed = held_out if isinstance(spec.pairs, str) else {*held_out, *spec.pairs}
     for pair in listed:
@@ -276,12 +280,7 @@ def _projected(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: in
         valid_rows, valid_labels = dataset.features[valid], dataset.labels[valid]
     train_rows, train_labels = dataset.features[train].astype(np.float64), dataset.labels[train]
     valid_rows = valid_rows.astype(np.float64)
-    if dataset.image_shape is None:
-        train_rows, valid_rows = _standardised(train_rows, valid_rows)
-    projection = _stream(seed, _PROJECTION).standard_normal((dataset.columns, spec.features))
-    projection = np.round(projection / _PROJECTION_STEP) * _PROJECTION_STEP
-    projected = _standardised(_project(train_rows, projection), _project(valid_rows, projection))
-    train_features, valid_features = (part.astype(np.float32).astype(np.float64) for part in projected)
+    train_features, valid_features = _projected_features(spec, dataset, seed, train_rows, valid_rows)
     first, second = (dataset.class_names[one] for one in pair)
     return Task(
         spec.features, "ACCURACY",
@@ -289,6 +288,41 @@ def _projected(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: in
         valid_features, (valid_labels == pair[0]).astype(np.float64),
         name=f"{dataset.name} {first} vs {second}, projection {seed}",
     )  # fmt: skip
+
+
+def _regression(spec: TaskSpec, dataset: Dataset, seed: int) -> Task:
+    """The numbers that go with random rows of a dataset, the rows projected as those of `_projected` are.
+
+    Labels too are standardised by the training examples' mean and deviation.
+    """
+    if dataset.targets is None:
+        raise TaskError(f'dataset {spec.dataset}: its rows go with classes, not numbers: kind "projected" is for it')
+    have, need = len(dataset.targets), spec.train_examples + spec.valid_examples
+    if have < need:
+        raise TaskError(
+            f"dataset {dataset.name}: has {have} rows, {need} are needed (train_examples and valid_examples)"
+        )
+    rows = _stream(seed, _ROWS).permutation(have)[:need]
+    train, valid = rows[: spec.train_examples], rows[spec.train_examples :]
+    features = [dataset.features[part].astype(np.float64) for part in (train, valid)]
+    projected = _projected_features(spec, dataset, seed, *features)
+    labels = _standardised(*(dataset.targets[part, None] for part in (train, valid)))
+    return Task(
+        spec.features, "RMS_ERROR", projected[0], labels[0][:, 0].copy(), projected[1], labels[1][:, 0].copy(),
+        name=f"{dataset.name} regression, projection {seed}",
+    )  # fmt: skip
+
+
+def _projected_features(
+    spec: TaskSpec, dataset: Dataset, seed: int, train_rows: np.ndarray, valid_rows: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Return training and validation features: see `_projected`."""
+    if dataset.image_shape is None:
+        train_rows, valid_rows = _standardised(train_rows, valid_rows)
+    projection = _stream(seed, _PROJECTION).standard_normal((dataset.columns, spec.features))
+    projection = np.round(projection / _PROJECTION_STEP) * _PROJECTION_STEP
+    projected = _standardised(_project(train_rows, projection), _project(valid_rows, projection))
+    return tuple(part.astype(np.float32).astype(np.float64) for part in projected)
 
 
 def _split(

@@ -225,9 +225,30 @@ def test_small_classes_give_what_they_have():
     assert task.train_labels.mean() == pytest.approx(task.valid_labels.mean(), abs=0.01)
 
 
+def test_regression_on_a_table():
+    spec = TaskSpec(kind="regression", dataset="diabetes", count=2, features=10, train_examples=300, valid_examples=142)
+    for task in build_tasks(spec, seed=0, role="search"):
+        assert (task.eval_type, task.train_features.shape, task.valid_labels.shape) == ("RMS_ERROR", (300, 10), (142,))
+        assert np.allclose([task.train_labels.mean(), task.train_labels.std()], [0, 1])
+        weights, *_ = np.linalg.lstsq(task.train_features, task.train_labels, rcond=None)
+        assert np.std(task.valid_labels - task.valid_features @ weights) < 0.85  # an R² of about 0.5 is known
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"dataset": "diabetes"},
+            'dataset diabetes: its rows go with numbers, not classes: kind "regression" is for it',
+        ),
+        (
+            {"kind": "regression"},
+            'dataset digits: its rows go with classes, not numbers: kind "projected" is for it',
+        ),
+        (
+            {"kind": "regression", "dataset": "diabetes", "train_examples": 400},
+            "dataset diabetes: has 442 rows, 500 are needed (train_examples and valid_examples)",
+        ),
         (
             {"train_examples": 300, "pairs": ((8, 9),)},
             "dataset digits: classes 8 and 9 have 174 and 180 rows, 400 are needed",
