@@ -25,8 +25,8 @@ _TABLES: dict[str, Callable[..., Dataset]] = {".npz": npz.load, ".csv": csv_file
 
 
 def data_folder() -> Path:
-    """Return the folder of dataset files: $ABOVO_DATA, by default var/data."""
-    return Path(os.environ.get("ABOVO_DATA") or "var/data")
+    """Return the folder of dataset files: $ABOVO_DATA, by default data/ in $ABOVO_HOME, by default var/."""
+    return Path(os.environ.get("ABOVO_DATA") or Path(os.environ.get("ABOVO_HOME") or "var") / "data")
 
 
 def dataset_names() -> tuple[str, ...]:

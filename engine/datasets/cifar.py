@@ -3,7 +3,9 @@
 The python archive's files are pickles, and to unpickle is to run whatever the file says. So nothing but the plain data
 types is let through: of the three names that these files refer to (NumPy's array, its dtype, and the function that rebuilds an
 array) each is replaced by a class of our own that only keeps what it is given, any other name is refused, and not a line of NumPy
-runs until what was kept has been checked. How much memory the data types can take is bounded by counting the instructions first.
+runs until what was kept has been checked. How much memory the data types can take is bounded by counting the instructions first,
+and by making no copies of what they refer to. (Files that Python 3 has written anew at the same protocol name one function more,
+_codecs.encode; the official ones do not.)
 """
 
 from __future__ import annotations
@@ -108,7 +110,12 @@ def _python_batch(name: str, batch: str, data: bytes) -> tuple[np.ndarray, np.nd
     content = _unpickle(name, batch, data)
     array, labels = content.get(b"data"), content.get(b"labels")
     pixels = getattr(array, "content", None)
-    if not isinstance(pixels, bytes) or not pixels or len(pixels) % _ROW or getattr(array, "kind", "") != b"u1":
+    if (
+        not isinstance(pixels, bytes)
+        or not pixels
+        or len(pixels) % _ROW
+        or getattr(array, "kind", "") not in (b"u1", "u1")
+    ):
         raise DatasetError(f"dataset {name}: {batch} has no array data of rows of {_ROW:,} bytes")
     if not isinstance(labels, list) or not all(type(one) is int and 0 <= one <= 9 for one in labels):
         raise DatasetError(f"dataset {name}: {batch} has no list labels of whole numbers from 0 to 9")
@@ -154,7 +161,7 @@ class _Unpickler(pickle.Unpickler):
             """What is said of NumPy's dtype: its code, such as b"u1"."""
 
             def __init__(self, code: Any = b"", *_: Any):
-                self.code = code.encode() if isinstance(code, str) else code
+                self.code = code
 
             def __setstate__(self, state: Any) -> None:
                 pass
@@ -162,7 +169,8 @@ class _Unpickler(pickle.Unpickler):
         class Array:
             """What is said of NumPy's array: its elements' kind, and its content in C order."""
 
-            kind, content = b"", b""
+            kind: Any = b""
+            content: Any = b""
 
             def __init__(self, *_: Any):
                 pass
