@@ -77,8 +77,15 @@ def test_launch_watch_stop_and_read(product, page):
     page.wait_for_url(re.compile(r"/a/[1-9A-HJ-NP-Za-km-z]{10}$"))
     assert page.locator(".program").first.inner_text().startswith("def Setup():")
     assert "Ancestry" in page.locator("#ancestry-title").inner_text()
+
+    # A register that the keyboard reaches lights up, and says in words what writes and reads it.
+    page.locator("[data-trace] .register[tabindex='0']").focus()
+    assert "written by" in page.locator("#trace-status").inner_text()
+    assert page.locator("[data-trace] .register.lit").count() >= 1
+    page.keyboard.press("ArrowRight")
+    assert page.locator("[data-trace] .register[tabindex='0']").count() == 1
     with page.expect_download() as download:
-        page.get_by_role("link", name="Program as JSON").click()
+        page.get_by_role("link", name="JSON", exact=True).click()
     assert download.value.suggested_filename.endswith(".json")
     assert page.problems == []
 

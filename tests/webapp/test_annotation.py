@@ -157,3 +157,11 @@ def test_the_live_page_says_what_its_best_program_is(client, make_search, run):
     run(search)
     text = client.get(search.get_absolute_url()).content.decode()
     assert 'class="role"' in text and "A classifier" in text
+
+
+def test_registers_can_be_traced_where_scripts_run(client):
+    """The script finds the one program by its attribute; its line of words stays hidden where no script shows it."""
+    text = page(client, BASELINES["linear"].build())
+    assert text.count('data-trace="trace-status"') == 1
+    assert re.search(r'id="trace-status" role="status" hidden', text)
+    assert "trace.js" in text
