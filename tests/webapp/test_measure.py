@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from webapp.experiments import describe
 from webapp.experiments.models import Find, Measurement
 from webapp.experiments.services import measure
 from webapp.experiments.services.measure import example_counts, measure_next
@@ -98,6 +99,27 @@ def test_the_page_shows_curve_and_single_tasks(client, ended):
     assert "above the 2-layer net on 2 of 2 tasks" in text
     assert text.count('class="strip"') == 3
     assert text.count('class="dot"') == 6
+
+
+def test_the_curve_as_csv(client, ended):
+    address = f"{ended.result.algorithm.get_absolute_url()}/curve.csv"
+    assert client.get(address).status_code == 404
+    assert address not in page(client, ended)
+    Measurement.objects.create(find=ended.result, data=DATA)
+    assert f'href="{address}" download' in page(client, ended)
+    response = client.get(address)
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert response.content.decode().splitlines()[:2] == [
+        "model,examples,lower_quartile,median,upper_quartile",
+        "found,2,0.4,0.52,0.6",
+    ]
+    assert len(response.content.splitlines()) == 10
+
+
+def test_a_verdict_names_what_is_better_still(ended, digits):
+    ended.result.final_score = 0.8
+    ended.result.search.baselines = {"linear": {"final": 0.9}, "net": {"final": 0.7}}
+    assert describe.verdict(ended.result, digits).endswith(".800 against .700; the linear model has .900.")
 
 
 def test_scores_have_their_errors_over_tasks(client, ended):

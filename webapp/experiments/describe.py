@@ -147,6 +147,15 @@ def verdict(find: Find, spec: SearchSpec) -> str:
     values |= {"model": title, "value": charts.score_text(value)}
     if spec.search_tasks.kind == "projected":
         values["points"] = f"{abs(score - value) * 100:.1f}"
+        if beaten and len(beaten) < len(known):
+            better, best = known[-1]
+            values |= {"better": better, "best": charts.score_text(best)}
+            return (
+                _(
+                    "Beats the %(model)s by %(points)s points %(place)s: %(score)s against %(value)s; the %(better)s has %(best)s."
+                )
+                % values
+            )
         if beaten:
             return _("Beats the %(model)s by %(points)s points %(place)s: %(score)s against %(value)s.") % values
         return _("%(points)s points below the %(model)s %(place)s: %(score)s against %(value)s.") % values

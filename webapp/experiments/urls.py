@@ -38,5 +38,6 @@ urlpatterns = [
     path("a/<permalink:permalink>/estimator.py", downloads.download, {"to": "sklearn"}, name="program-sklearn"),
     path("a/<permalink:permalink>/program.tex", downloads.download, {"to": "latex"}, name="program-latex"),
     path("a/<permalink:permalink>/program.txt", downloads.download, {"to": "text"}, name="program-text"),
+    path("a/<permalink:permalink>/curve.csv", downloads.curve_csv, name="curve-csv"),
     path("a/<permalink:permalink>/ancestry.json", algorithms.ancestry_json, name="ancestry-json"),
 ]

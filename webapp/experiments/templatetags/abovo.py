@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from django import template
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from engine.ops import OPS
@@ -25,17 +26,21 @@ register.filter("motif_slug", words.motif_slug)
 @register.simple_tag
 def code_line(pieces) -> SafeString:
     """Print a line of pseudocode, its registers, numbers and names in spans."""
-    return format_html_join("", "{}", ((_piece(one),) for one in pieces))
+    # A page prints hundreds of lines: plain strings take a quarter of the time of format_html.
+    return SafeString("".join(map(_piece, pieces)))
 
 
-def _piece(one):
+def _piece(one) -> str:
     if one.op:
-        info = OPS[one.op]
-        return format_html(
-            '<a class="{} op" href="{}#op-{}" title="{}">{}</a>',
-            one.kind, reverse("experiments:ops"), one.op, f"{info.op.name}: {info.meaning}", one.text,
-        )  # fmt: skip
-    return format_html('<span class="{}">{}</span>', one.kind, one.text) if one.kind else one.text
+        return _op_link(one.op, one.kind, one.text)
+    return f'<span class="{escape(one.kind)}">{escape(one.text)}</span>' if one.kind else escape(one.text)
+
+
+def _op_link(op: int, kind: str, text: str) -> str:
+    info = OPS[op]
+    title = escape(f"{info.op.name}: {info.meaning}")
+    address = f"{reverse('experiments:ops')}#op-{int(op)}"
+    return f'<a class="{escape(kind)} op" href="{address}" title="{title}">{escape(text)}</a>'
 
 
 @register.simple_tag(takes_context=True)

@@ -53,7 +53,12 @@ def algorithm(request, permalink: str):
             "learning": _learning_chart(measurement, spec) if measurement and measurement.data else None,
             "learning_words": _learning_words(finds, measurement) if finds else "",
             "title": title,
-            "downloads": downloads.links(row, explained=annotation is not None, with_ancestry=find is not None),
+            "downloads": downloads.links(
+                row,
+                explained=annotation is not None,
+                with_ancestry=find is not None,
+                with_curve=bool(measurement and measurement.data),
+            ),
             "citation": downloads.citation(request, row, title=title, found_at=find.found_at if find else None),
             "sentences": words.sentences(annotation),
             "motifs": _motifs(annotation, functions),

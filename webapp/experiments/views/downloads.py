@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import datetime
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -45,7 +46,24 @@ def download(request, permalink: str, to: str):
     return response
 
 
-def links(row: Algorithm, *, explained: bool, with_ancestry: bool) -> list[tuple[str, str, str]]:
+@require_safe
+def curve_csv(request, permalink: str):
+    """Send the learning curve's numbers: one row for each model and number of examples."""
+    row = access.get_algorithm(request.user, permalink)
+    measurement = queries.measurement_of(queries.finds_of(request.user, row))
+    if measurement is None or not measurement.data:
+        raise Http404
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="abovo-{row.permalink}-curve.csv"'
+    table = csv.writer(response)
+    table.writerow(["model", "examples", "lower_quartile", "median", "upper_quartile"])
+    for model, points in measurement.data["curve"].items():
+        for count, quartiles in zip(measurement.data["examples"], points, strict=True):
+            table.writerow([model, count, *("" if value is None else value for value in quartiles)])
+    return response
+
+
+def links(row: Algorithm, *, explained: bool, with_ancestry: bool, with_curve: bool) -> list[tuple[str, str, str]]:
     """Return (name, address, what it is for) of everything there is to take away."""
     entries = []
     if explained:
@@ -56,6 +74,8 @@ def links(row: Algorithm, *, explained: bool, with_ancestry: bool) -> list[tuple
             (_("Text"), _address(row, "program-text"), _("pseudocode with its roles")),
         ]
     entries.append((_("JSON"), _address(row, "program-json"), _("the program exactly as found")))
+    if with_curve:
+        entries.append((_("Curve"), _address(row, "curve-csv"), _("the learning curve's numbers, as CSV")))
     if with_ancestry:
         entries.append((_("Ancestry"), _address(row, "ancestry-json"), _("every step of its line, as JSON")))
     return entries
