@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         "--type", choices=("classification", "regression"), default="classification", help="what it learns"
     )
 
-    add("bench", "bench", "measure the engine").add_argument("--json", action="store_true")
+    bench = add("bench", "bench", "measure the engine")
+    bench.add_argument("--json", action="store_true")
+    bench.add_argument("--ops", action="store_true", help="every op too, on 10 tasks of 16 features")
     return parser
 
 
