@@ -135,3 +135,12 @@ def test_the_number_of_queries_does_not_grow(client, make_search, run):
             client.get(f"/a/{search.best.algorithm.permalink}")
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 8
+
+
+def test_the_ancestry_is_rendered_once(client, found, monkeypatch):
+    from webapp.experiments.views import algorithms
+
+    address = found.algorithm.get_absolute_url()
+    first = client.get(address).content
+    monkeypatch.setattr(algorithms, "_turns", None)
+    assert client.get(address).content == first

@@ -67,8 +67,9 @@ def algorithm(request, permalink: str):
             "annotated": annotation is not None,
             "dead": code.dead_count(functions),
             "step_count": step_count,
-            "turns": _turns(events, features_size),
-            "chart": _ancestry_chart(find, spec, step_count, events) if step_count else None,
+            # Called by the template where the rendered ancestry is not kept: it never changes, and is most of the page.
+            "turns": lambda: _turns(events, features_size),
+            "ancestry_chart": lambda: _ancestry_chart(find, spec, step_count, events) if step_count else None,
         },
     )
 
