@@ -55,7 +55,8 @@ def affine_regressor() -> SearchSpec:
         name="affine-regressor",
         title="An affine regressor (section 4.1)",
         description="As linear-regressor, but the labels have an offset too: longer programs, two more ops, 100,000 "
-        "programs an experiment. Scaled: nothing but the number of experiments.",
+        "programs an experiment. Hard: runs of five minutes have not found one yet. Scaled: nothing but the number of "
+        "experiments.",
         search_tasks=replace(base.search_tasks, kind="affine"),
         select_tasks=replace(base.select_tasks, kind="affine"),
         final_tasks=replace(base.final_tasks, kind="affine"),
@@ -124,7 +125,8 @@ def backprop_learning_only() -> SearchSpec:
         title="How a neural net learns: backpropagation (figure 5)",
         description="Setup and Predict of a 2-layer ReLU net are given; the 9 instructions of Learn are searched, on "
         "tasks that only the full backpropagation of the error, through the ReLU, solves (without it the score stays below "
-        "0.85). Scaled: 8 tasks of 4 features and 1,000 examples.",
+        "0.85). Hard: runs of five minutes have stopped at parts of it so far. Scaled: 8 tasks of 4 features and 1,000 "
+        "examples.",
         setup=_GIVEN, predict=_GIVEN, program=_without_learn(neural_network_without_bias(0.03, 0.3)),
         stop=replace(base.stop, max_individuals=2_000_000),
     )  # fmt: skip
