@@ -191,7 +191,7 @@ class Search:
     def _new_island(self, births: int = 0, train_steps: int = 0) -> None:
         tasks = build_tasks(self.spec.search_tasks, seed=self.seed, role="search", experiment=self._task_experiment())
         self._tasks_digest = _digest(tasks)
-        seed = _stable_seed(self.seed, "island", self.experiment)
+        seed = stable_seed(self.seed, "island", self.experiment)
         self.island = Island(self.spec, tasks, seed=seed, births=births, train_steps=train_steps)
 
     def _task_experiment(self) -> int:
@@ -204,7 +204,7 @@ class Search:
             tasks,
             self.spec.registers,
             max_abs_error=self.spec.max_abs_error,
-            seed=_stable_seed(self.seed, role, experiment),
+            seed=stable_seed(self.seed, role, experiment),
             epochs=spec.epochs,
         )
 
@@ -305,7 +305,8 @@ def _digest(tasks: Sequence[Task]) -> str:
     return digest.hexdigest()
 
 
-def _stable_seed(seed: int, *parts: Any) -> int:
+def stable_seed(seed: int, *parts: Any) -> int:
+    """Return a 64-bit seed made from a search's seed and what it is for: ("island" | "select" | "final", experiment)."""
     text = json.dumps([seed, *parts]).encode()
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
 

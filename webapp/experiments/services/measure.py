@@ -102,7 +102,7 @@ def example_counts(most: int) -> list[int]:
 def _evaluator(find: Find, spec: SearchSpec, role: str, *, registers, epochs: int | None = None) -> Evaluator:
     """Return an evaluator on the tasks of this role as the search had them when it made the find."""
     from engine.evaluator import Evaluator
-    from engine.search import _stable_seed  # the seeds of random ops are the search's own business
+    from engine.search import stable_seed  # the seeds of random ops are the search's own business
     from engine.task import build_tasks
 
     tasks_spec = getattr(spec, f"{role}_tasks")
@@ -110,7 +110,7 @@ def _evaluator(find: Find, spec: SearchSpec, role: str, *, registers, epochs: in
     experiment = find.experiment if spec.fresh_tasks and role != "final" else 0
     tasks = build_tasks(tasks_spec, seed=seed, role=role, experiment=experiment)
     evaluation_seed = (
-        _stable_seed(seed, "island", find.experiment) if role == "search" else _stable_seed(seed, role, experiment)
+        stable_seed(seed, "island", find.experiment) if role == "search" else stable_seed(seed, role, experiment)
     )
     return Evaluator(
         tasks, registers, max_abs_error=spec.max_abs_error, seed=evaluation_seed,
