@@ -31,15 +31,32 @@ def test_a_skipped_test_fails_ci_and_is_listed(tmp_path, ci, status):
         assert done.stdout.rstrip().count("::test_skips") == 1
 
 
+class Passing:
+    """A command beside the others that need not run here."""
+
+    def __init__(self, name, command):
+        pass
+
+    def result(self):
+        return "passed"
+
+
 @pytest.mark.parametrize(("in_ci", "status"), [(True, 1), (False, 0)])
 def test_a_server_that_cannot_be_had_is_named(monkeypatch, capsys, in_ci, status):
     def missing():
         raise services.Missing("RabbitMQ is away")
 
     monkeypatch.setattr(everything, "run", lambda *arguments, **options: "passed")
+    monkeypatch.setattr(everything, "Beside", Passing)
     monkeypatch.setattr(everything, "IN_CI", in_ci)
     monkeypatch.setattr(services, "ensure_browser", lambda: "/usr/bin/chromium")
     monkeypatch.setattr(services, "ensure_postgres", lambda: services.POSTGRES_URL)
     monkeypatch.setattr(services, "ensure_rabbitmq", missing)
     assert everything.main([]) == status
     assert "not run: RabbitMQ is away" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("command", "result"), [("print('fine')", "passed"), ("raise SystemExit('no')", "failed")])
+def test_a_command_beside_the_others_is_heard_and_judged(capsys, command, result):
+    assert everything.Beside("engine", [sys.executable, "-c", command]).result() == result
+    assert ("fine" if result == "passed" else "no") in capsys.readouterr().out
