@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from engine.ops import OPS
 from engine.spec import SearchSpec
-from webapp.experiments import charts, code, describe, queries
+from webapp.experiments import charts, code, describe, queries, words
 
 PER_PAGE = 24
 
@@ -29,12 +29,13 @@ def home(request):
         spec = SearchSpec.from_json(search.spec)
         find = search.result or search.best
         find.search = search  # already here: no query a row
+        _, annotation = code.annotated(find.algorithm, features_size=spec.search_tasks.features)
         entries.append(
             {
                 "search": search,
                 "find": find,
                 "algorithm": find.algorithm,
-                "title": describe.algorithm_title(find.algorithm, spec),
+                "title": words.title(find.algorithm, annotation, spec),
                 "verdict": describe.verdict(find, spec),
                 "score": find.final_score if find.final_score is not None else find.score,
                 "score_words": describe.score_words(find, spec),
