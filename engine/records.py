@@ -76,6 +76,7 @@ class Result:
     select_scores: tuple[float, ...]
     final_scores: tuple[float, ...]
     solved: bool
+    experiment: int = 0
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,7 @@ class Search:
             select_scores=scores,
             final_scores=final,
             solved=self._is_solved(),
+            experiment=find.experiment,
         )
         self._records += self.island.settle()
         self.finished, self.finish_reason = True, reason

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def spec(digits):
     data = digits.to_json()
-    data |= {"stop": {"max_individuals": 9000, "max_seconds": 600.0}}
+    data |= {"stop": {"max_individuals": 4000, "max_seconds": 600.0}}
     return SearchSpec.from_json(data)
 
 
@@ -65,8 +65,10 @@ def test_slices_and_crashes_do_not_change_a_search(make_search, spec, settings, 
     monkeypatch.setattr(slices, "PROGRESS_SECONDS", 1000.0)
     assert finish(whole) == Outcome.FINISHED
 
-    monkeypatch.setattr(slices, "slice_seconds", lambda number: 0.05)
-    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 0.05)
+    # No time at all: a slice then ends at its first curve point, a generation on a machine of any speed.
+    monkeypatch.setattr(slices, "slice_seconds", lambda number: 0.0)
+    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "LEAST_SECONDS", 0.0)
     sliced = make_search(spec=spec)
 
     def lose_and_repeat():
@@ -76,11 +78,11 @@ def test_slices_and_crashes_do_not_change_a_search(make_search, spec, settings, 
         if island.slice_number % 2:
             lease = Lease.claim(island_id=island.pk, attempt=island.attempt)
             evolution = live.take(island, sliced)
-            slices.commit_progress(lease, evolution.run(seconds=0.05))
+            slices.commit_progress(lease, evolution.run(seconds=0.0))
             slices.give_back_failed(lease, RuntimeError("killed"))
 
     assert finish(sliced, before_each=lose_and_repeat) == Outcome.FINISHED
-    assert sliced.islands.get().slice_number > 2
+    assert sliced.islands.get().slice_number > 20
     expected, got = content(whole), content(sliced)
     for name in expected:
         assert got[name] == expected[name], name

@@ -106,6 +106,10 @@ def task_words(tasks: TaskSpec) -> str:
             return _("%(n)d linear regression tasks, %(f)d features") % values
         case "net":
             return _("%(n)d regression tasks of random 2-layer nets, %(f)d features") % values
+        case "affine":
+            return _("%(n)d affine regression tasks, %(f)d features") % values
+        case "regression":
+            return _("%(n)d regression tasks on “%(data)s”, %(f)d features") % values
     return tasks.kind
 
 

@@ -182,6 +182,7 @@ def record_result(island: Island, search: Search, result) -> Find:
         defaults={
             "algorithm": algorithm, "search": search, "score": finite(result.search_fitness),
             "previous_score": search.best.score if search.best else None,
+            "experiment": result.experiment,
             "individuals": island.individuals, "train_steps": island.train_steps, "seconds": island.seconds,
             "mutation": mutation, "diff": diff, "depth": depth,
         },

@@ -32,6 +32,9 @@ FIRST_SLICES = (1.0, 2.0)
 PROGRESS_SECONDS = 1.5
 """Seconds after which a running slice shows what it has so far."""
 
+LEAST_SECONDS = 0.05
+"""Seconds that the engine is asked to run for at least."""
+
 
 class Outcome(StrEnum):
     """How a slice ended for its island."""
@@ -110,7 +113,7 @@ def _run_slice(lease: Lease, evolution, seconds: float):
     end = time.monotonic() + seconds
     while True:
         left = end - time.monotonic()
-        report = evolution.run(seconds=max(min(PROGRESS_SECONDS, left), 0.05), should_stop=lease.should_yield)
+        report = evolution.run(seconds=max(min(PROGRESS_SECONDS, left), LEAST_SECONDS), should_stop=lease.should_yield)
         if lease.lost:
             raise LeaseLost
         if report.finished or lease.should_yield() or time.monotonic() >= end - 0.2:
