@@ -21,10 +21,9 @@ import numpy as np
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.baselines import linear, neural_network
 from engine.core import context as at
-from engine.core import evaluation, programs
-from engine.core.fusion import fuse
+from engine.core import evaluation
 from engine.core.jit import compiled
-from engine.evaluator import Encoded, Evaluator, attach
+from engine.evaluator import Evaluator
 from engine.island import Island
 from engine.ops import OPS, Op
 from engine.presets import preset
@@ -200,52 +199,34 @@ def prepared(evaluator: Evaluator, algorithm: Algorithm, *, keep: bool = False) 
 
     It is good until the evaluator is given another program.
     """
-    encoded = Encoded.of(algorithm)
-    compact = programs.new_compact(len(algorithm), tuple(evaluator.registers))
-    first = np.array([0, evaluator.registers.s, evaluator.registers.s + evaluator.registers.v], np.int64)
-    arguments = encoded.code, encoded.constants, encoded.lengths, encoded.starts, first
-    if keep:
-        programs.keep_all(encoded.lengths, encoded.starts, compact)
-    else:
-        programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
-    is_random = programs.make_compact(*arguments, not keep, compact)
-    if not keep:
-        fuse(compact)
-    decoded = programs.new_decoded(len(algorithm))
+    is_random = evaluator.load(algorithm, keep_dead=keep)
     scores = np.zeros(len(evaluator.tasks))
-
-    attach(evaluator, decoded)
-    for ctx in evaluator.group.contexts:
-        programs.decode(
-            compact, compact.constants.view(np.int64), evaluator.features, evaluator.lanes, decoded,
-            decoded.words.ctypes.data, evaluator.bank.ctypes.data, evaluator.zeros.ctypes.data, ctx,
-        )  # fmt: skip
+    loaded = evaluator.group.contexts[0, at.CODE]
 
     def run() -> int:
-        assert decoded.words.ctypes.data == evaluator.group.contexts[0, at.CODE], "another program came in between"
+        assert loaded == evaluator.group.contexts[0, at.CODE], "another program came in between"
         return evaluation.evaluate(evaluator.group, is_random, scores)
 
     return run
 
 
-def _best(run: Callable[[], object], runs: int = 5) -> float:
+def _times(run: Callable[[], object], runs: int) -> list[float]:
+    """Return the seconds that each of several runs takes, after one that does not count."""
     run()
     times = []
     for _ in range(runs):
         began = time.perf_counter()
         run()
         times.append(time.perf_counter() - began)
-    return min(times)
+    return times
+
+
+def _best(run: Callable[[], object], runs: int = 5) -> float:
+    return min(_times(run, runs))
 
 
 def _row(name, unit, scale, run, *, runs, higher, reference=None) -> Row:
-    run()
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - began) * scale)
-    return _summary(name, unit, times, reference, higher)
+    return _summary(name, unit, [seconds * scale for seconds in _times(run, runs)], reference, higher)
 
 
 def _summary(name: str, unit: str, values: list[float], reference: float | None = None, higher: bool = True) -> Row:

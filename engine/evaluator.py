@@ -124,35 +124,44 @@ class Evaluator:
             group.addresses[g] = _address(ctx)
         return group
 
+    def load(self, algorithm: Algorithm, *, keep_dead: bool = False) -> bool:
+        """Decode an algorithm for every group of lanes; return whether one of its ops draws random numbers.
+
+        keep_dead: run it exactly as written, instructions that cannot reach the prediction included and nothing fused. It
+        stays loaded until the next. Raises ProgramError if an address is out of range.
+        """
+        needed = algorithm.registers_used()
+        for kind, there, wanted in zip("svm", self.registers, needed):
+            if wanted > there:
+                raise ProgramError(f"program: needs {wanted} registers of type {kind}, there are {there}")
+        encoded = Encoded.of(algorithm)
+        first = np.array([0, self.registers.s, self.registers.s + self.registers.v], np.int64)
+        compact = programs.new_compact(len(algorithm), tuple(self.registers))
+        if keep_dead:
+            programs.keep_all(encoded.lengths, encoded.starts, compact)
+        else:
+            programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
+        is_random = programs.make_compact(
+            encoded.code, encoded.constants, encoded.lengths, encoded.starts, first, not keep_dead, compact
+        )
+        if not keep_dead:
+            fuse(compact)
+        self._decoded = programs.new_decoded(len(algorithm))
+        attach(self, self._decoded)
+        for ctx in self.group.contexts:
+            programs.decode(
+                compact, compact.constants.view(np.int64), self.features, self.lanes, self._decoded,
+                _address(self._decoded.words), _address(self.bank), _address(self.zeros), ctx,
+            )  # fmt: skip
+        return is_random
+
     def evaluate(self, algorithm: Algorithm, *, train_examples: int | None = None, memory: bool = False) -> Evaluation:
         """Score an algorithm on every task; train_examples: only the first so many. memory: also return the registers.
 
         With memory the program runs exactly as written; without, instructions that cannot reach the prediction are left
         out, which changes no score. Raises ProgramError if an address is out of range.
         """
-        encoded = Encoded.of(algorithm)
-        first = np.array([0, self.registers.s, self.registers.s + self.registers.v], np.int64)
-        needed = algorithm.registers_used()
-        for kind, there, wanted in zip("svm", self.registers, needed):
-            if wanted > there:
-                raise ProgramError(f"program: needs {wanted} registers of type {kind}, there are {there}")
-        compact = programs.new_compact(len(algorithm), tuple(self.registers))
-        if memory:
-            programs.keep_all(encoded.lengths, encoded.starts, compact)
-        else:
-            programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
-        is_random = programs.make_compact(
-            encoded.code, encoded.constants, encoded.lengths, encoded.starts, first, not memory, compact
-        )
-        if not memory:
-            fuse(compact)
-        decoded = programs.new_decoded(len(algorithm))
-        attach(self, decoded)
-        for g in range(len(self.group.tasks)):
-            programs.decode(
-                compact, compact.constants.view(np.int64), self.features, self.lanes, decoded,
-                _address(decoded.words), _address(self.bank), _address(self.zeros), self.group.contexts[g],
-            )  # fmt: skip
+        is_random = self.load(algorithm, keep_dead=memory)
         saved = self.group.full[0]
         self.group.full[0] = min(saved, train_examples) if train_examples is not None else saved
         scores = np.zeros(len(self.tasks))
