@@ -16,6 +16,14 @@ from engine.baselines import BASELINES
 from engine.ops import OPS, Op
 
 SPEC_VERSION = 1
+LATER_FIELDS = ("islands", "migration", "island_groups")
+"""Fields that the first specifications did not have. At their defaults they are left out of the JSON form, so that what
+was stored before them, checkpoints above all, is still of the same specification. New fields belong here."""
+ISLAND_FIELDS = (
+    "search_tasks", "setup", "predict", "learn", "initial", "program", "population_size", "tournament_size",
+    "mutation_probability", "mutations", "fitness_combination", "max_abs_error", "fec", "train_budget",
+)  # fmt: skip
+"""What may differ between the islands of a search: all that selection and the exchange of algorithms do not rely on."""
 
 TASK_KINDS = ("linear", "affine", "net", "regression", "projected")
 MUTATIONS = (
@@ -167,6 +175,23 @@ class StopSpec:
 
 
 @dataclass(frozen=True)
+class MigrationSpec:
+    """How islands exchange algorithms: each time an island has tried `every` more programs, it sends copies of `count`
+    random living ones to other islands, and takes in up to `count` that others have sent.
+
+    Source: Real 2020, section 3.2 (every 100 to 10,000 evaluations, 50 algorithms, under once a second).
+    """
+
+    every: int = 10_000
+    count: int = 50
+
+    def check(self, path: str) -> None:
+        """Raise SpecError at the first field out of range."""
+        _whole(path, "every", self.every, 10, 10**9)
+        _whole(path, "count", self.count, 1, 1000)
+
+
+@dataclass(frozen=True)
 class SearchSpec:
     """Everything a search needs but its seed.
 
@@ -174,6 +199,8 @@ class SearchSpec:
     (T_test). train_budget: programs whose cost exceeds this factor times the 2-layer net's score 0; None: no budget.
     select_candidates: how many of an experiment's latest finds are scored on the select tasks besides the population's
     best (0: that one only, as the reference does). mutations: weight of each kind. program: the initial program, or the functions given where `searched` is False.
+    islands: populations that search side by side. migration: what they exchange; None: nothing. island_groups: changes
+    laid over this specification for some of the islands; island k gets number k modulo their count (see `for_island`).
     """
 
     name: str = "custom"
@@ -199,6 +226,9 @@ class SearchSpec:
     fec: FecSpec | None = None
     train_budget: float | None = None
     stop: StopSpec = field(default_factory=lambda: StopSpec(max_seconds=60.0))
+    islands: int = 1
+    migration: MigrationSpec | None = None
+    island_groups: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def functions(self) -> tuple[FunctionSpec, FunctionSpec, FunctionSpec]:
@@ -207,7 +237,7 @@ class SearchSpec:
 
     def check(self) -> SearchSpec:
         """Return self if every field is valid. Raises SpecError."""
-        for name in ("search_tasks", "select_tasks", "final_tasks", *COMPONENT_FUNCTIONS, "fec", "stop"):
+        for name in ("search_tasks", "select_tasks", "final_tasks", *COMPONENT_FUNCTIONS, "fec", "stop", "migration"):
             part = getattr(self, name)
             if part is not None:
                 part.check(name)
@@ -248,7 +278,37 @@ class SearchSpec:
         if not any(function.searched and function.ops for function in self.functions):
             raise SpecError("setup", "nothing to search: no component function is searched and has ops")
         self._check_program()
+        self._check_islands()
         return self
+
+    def for_island(self, index: int) -> SearchSpec:
+        """Return what one island searches: this specification with its group's changes, as a search of one island.
+
+        A table in a group changes the fields that it names; anything else takes the place of what was there.
+        Raises SpecError naming the group.
+        """
+        alone = replace(self, islands=1, island_groups=())
+        if not self.island_groups:
+            return alone
+        number = index % len(self.island_groups)
+        data = alone.to_json()
+        for key, value in self.island_groups[number].items():
+            merges = isinstance(value, Mapping) and isinstance(data.get(key), Mapping) and key != "program"
+            data[key] = {**data[key], **value} if merges else value
+        try:
+            return SearchSpec.from_json(data)
+        except SpecError as error:
+            raise SpecError(f"island_groups[{number}].{error.field}", error.message) from None
+
+    def _check_islands(self) -> None:
+        _whole("", "islands", self.islands, 1, 10_000)
+        for number, group in enumerate(self.island_groups):
+            for name in group:
+                if name not in ISLAND_FIELDS:
+                    raise SpecError(
+                        f"island_groups[{number}].{name}", f"cannot differ, allowed: {', '.join(ISLAND_FIELDS)}"
+                    )
+            self.for_island(number)
 
     def _check_function(self, name: str, function: FunctionSpec) -> None:
         if not function.searched and self.program is None:
@@ -291,7 +351,12 @@ class SearchSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as plain JSON values; `from_json` reads it back."""
-        data = {key: value for key, value in asdict(self).items() if value is not None}
+        defaults = {one.name: one.default for one in fields(self) if one.name in LATER_FIELDS}
+        data = {
+            key: value
+            for key, value in asdict(self).items()
+            if value is not None and not (key in defaults and value == defaults[key])
+        }
         data["registers"] = list(self.registers)
         data["version"] = SPEC_VERSION
         return _plain(data)
@@ -308,6 +373,7 @@ class SearchSpec:
         parts = {
             "search_tasks": TaskSpec, "select_tasks": TaskSpec, "final_tasks": TaskSpec,
             "setup": FunctionSpec, "predict": FunctionSpec, "learn": FunctionSpec, "fec": FecSpec, "stop": StopSpec,
+            "migration": MigrationSpec,
         }  # fmt: skip
         values = {}
         for key, value in data.items():
@@ -362,6 +428,9 @@ def _typed(annotation: str, value: Any, place: str) -> Any:
         return dict(_expect(isinstance(value, Mapping), value, place, "a table"))
     if annotation.startswith("tuple[tuple"):
         return _pairs(value, place)
+    if annotation.startswith("tuple[Mapping"):
+        tables = isinstance(value, (list, tuple)) and all(isinstance(one, Mapping) for one in value)
+        return tuple(dict(one) for one in _expect(tables, value, place, "a list of tables"))
     if annotation.startswith("tuple[str"):
         _expect(
             isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value),

@@ -143,4 +143,45 @@ def test_initial_program_that_is_too_long():
         SearchSpec.from_json(data)
 
 
+def test_islands_are_left_out_of_the_form_that_knew_none_of_them():
+    """Checkpoints carry a digest of that form: those of searches that run must stay valid."""
+    data = preset("digits").to_json()
+    assert not data.keys() & {"islands", "migration", "island_groups"}
+    assert preset("digits").with_changes(islands=2).to_json()["islands"] == 2
+
+
+def test_groups_of_islands():
+    data = changed("islands", 5) | {
+        "migration": {"every": 500, "count": 3},
+        "island_groups": [{}, {"search_tasks": {"count": 3}, "population_size": 20}],
+    }
+    spec = SearchSpec.from_json(data)
+    assert SearchSpec.from_json(spec.to_json()) == spec
+    assert [spec.for_island(index).search_tasks.count for index in range(4)] == [spec.search_tasks.count, 3] * 2
+    second = spec.for_island(1)
+    assert (second.population_size, second.islands, second.island_groups) == (20, 1, ())
+    assert second.search_tasks.features == spec.search_tasks.features
+    assert second.migration == spec.migration
+    alone = SearchSpec.from_json(changed("islands", 1))
+    assert alone.for_island(0) == alone
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("islands", 0, "islands: 0 is not allowed, whole numbers from 1 to 10,000 are"),
+        ("migration", {"every": 1}, "migration.every: 1 is not allowed"),
+        ("migration", {"often": 1}, "migration.often: unknown field, allowed: every, count"),
+        ("island_groups", [3], "island_groups: expected a list of tables"),
+        ("island_groups", [{"registers": [9, 9, 9]}], "island_groups[0].registers: cannot differ, allowed: search_tasks"),
+        ("island_groups", [{}, {"population_size": 1}], "island_groups[1].population_size: 1 is not allowed"),
+        ("island_groups", [{"setup": {"depth": 1}}], "island_groups[0].setup.depth: unknown field"),
+    ],
+)  # fmt: skip
+def test_refuses_islands_naming_the_field(path, value, message):
+    with pytest.raises(SpecError) as caught:
+        SearchSpec.from_json(changed(path, value))
+    assert str(caught.value).startswith(message)
+
+
 GIVEN = linear(0.5)
