@@ -153,6 +153,7 @@ class Island:
         return CurvePoint(
             self.first_birth + self.births, self.train_steps, seconds, experiment, float(scores.max()), float(scores.mean()),
             float(np.median(scores)), float(scores.std()), float(self.best[0]),
+            distinct=len(np.unique(scores)),
         )  # fmt: skip
 
     def best_slot(self) -> int:

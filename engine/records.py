@@ -24,7 +24,10 @@ class Counters:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """The population at one moment. deviation: population standard deviation of its scores."""
+    """The population at one moment. deviation: population standard deviation of its scores.
+
+    distinct: different scores in it, that is behaviours that can be told apart.
+    """
 
     individuals: int
     train_steps: int
@@ -35,6 +38,7 @@ class CurvePoint:
     median: float
     deviation: float
     best_so_far: float
+    distinct: int = 0
 
 
 @dataclass(frozen=True)

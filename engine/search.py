@@ -16,7 +16,7 @@ from engine.checkpoint import CheckpointError, pack, unpack
 from engine.evaluator import Evaluator
 from engine.island import Island, next_point
 from engine.records import Counters, CurvePoint, Find, IndividualRecord, Result, SliceReport, apply_change
-from engine.spec import SearchSpec, TaskSpec
+from engine.spec import SearchSpec, StopSpec, TaskSpec
 from engine.task import Task, build_tasks
 
 __all__ = ["CheckpointError", "Search", "SliceReport", "apply_change"]
@@ -186,6 +186,11 @@ class Search:
             self._finish(reason)
             self.seconds += time.perf_counter() - began
         return self._report()
+
+    def set_stop(self, stop: StopSpec) -> None:
+        """Go on under other limits; what has been bred stays as it is. Raises SpecError; does nothing to a finished search."""
+        if not self.finished and stop != self.spec.stop:
+            self.spec = self.island.spec = replace(self.spec, stop=stop).check()
 
     # parts ---------------------------------------------------------------------------------------------------------
 

@@ -281,3 +281,21 @@ def test_linear_demo_is_solved():
     report = search.run(seconds=600)
     assert report.finished and report.finish_reason == "solved"
     assert report.result.select_fitness > 0.9999 and report.result.final_fitness > 0.999
+
+
+def test_points_tell_how_diverse_the_population_is():
+    search, _report, points, *_ = whole(tiny(), 3)
+    assert all(1 <= point.distinct <= search.spec.population_size for point in points)
+    assert len({point.distinct for point in points}) > 1
+
+
+def test_new_limits_hold_for_a_search_under_way():
+    spec = tiny()
+    search = Search.start(spec, 1)
+    search.run(seconds=0.0)
+    search.set_stop(replace(spec.stop, max_individuals=300, max_experiments=1))
+    while not (report := search.run(seconds=1.0)).finished:
+        pass
+    assert report.counters.individuals <= 4000 and report.counters.experiments == 1
+    search.set_stop(spec.stop)  # too late
+    assert search.finished and search.spec.stop.max_experiments == 1

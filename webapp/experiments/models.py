@@ -87,6 +87,8 @@ class Search(Counters):
     best = models.ForeignKey("Find", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     result = models.ForeignKey("Find", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     solved = models.BooleanField(default=False)
+    study = models.ForeignKey("Study", null=True, blank=True, on_delete=models.SET_NULL, related_name="searches")
+    study_values = ExactJSONField(default=dict, blank=True)
 
     class Meta:
         verbose_name_plural = "searches"
@@ -128,8 +130,20 @@ class Search(Counters):
         return self.state in self.ACTIVE
 
     @property
-    def can_stop(self) -> bool:
+    def can_pause(self) -> bool:
         return self.state in (self.State.QUEUED, self.State.STARTING, self.State.RUNNING)
+
+    @property
+    def can_resume(self) -> bool:
+        return self.state in (self.State.PAUSING, self.State.PAUSED)
+
+    @property
+    def can_stop(self) -> bool:
+        return self.can_pause or self.can_resume
+
+    @property
+    def can_extend(self) -> bool:
+        return self.can_pause or self.can_resume
 
 
 class Island(Counters):
@@ -351,7 +365,10 @@ class Measurement(models.Model):
 
 
 class CurvePoint(models.Model):
-    """An island's population at a moment: scores on T_search, None where not finite."""
+    """An island's population at a moment: scores on T_search, None where not finite.
+
+    distinct: as in engine.records.CurvePoint. The counters stand at the last point of each report only.
+    """
 
     pk = models.CompositePrimaryKey("island_id", "individuals")
     island = models.ForeignKey(Island, on_delete=models.CASCADE, related_name="curve", db_index=False)
@@ -364,6 +381,103 @@ class CurvePoint(models.Model):
     median = models.FloatField(null=True)
     deviation = models.FloatField(null=True)
     best_so_far = models.FloatField(null=True)
+    distinct = models.IntegerField(null=True)
+    evaluations = models.BigIntegerField(null=True)
+    fec_hits = models.BigIntegerField(null=True)
+    cache_hits = models.BigIntegerField(null=True)
+    rejected = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"island {self.island_id}, {self.individuals} individuals"
+
+
+class Event(models.Model):
+    """Something that happened to a search, for its log. data: what the kind's sentence needs (webapp.experiments.log)."""
+
+    search = models.ForeignKey(Search, on_delete=models.CASCADE, related_name="events", db_index=False)
+    island_index = models.PositiveIntegerField(null=True)
+    kind = models.CharField(max_length=30)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    data = ExactJSONField(default=dict)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("-at", "-id")
+        indexes = [models.Index(fields=["search", "-id"], name="event_by_search")]
+
+    def __str__(self) -> str:
+        return f"search {self.search_id}: {self.kind}"
+
+
+class Study(models.Model):
+    """Searches launched together to be compared: one specification, repeated over seeds or varied in a few fields.
+
+    varied: the fields that differ between its searches, as dotted paths; Search.study_values holds each one's values.
+    """
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="studies"
+    )
+    title = models.CharField(max_length=200)
+    visibility = models.CharField(max_length=10, choices=Search.Visibility, default=Search.Visibility.PUBLIC)
+    varied = ExactJSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "studies"
+        ordering = ("-created_at", "-id")
+
+    def __str__(self) -> str:
+        return f"study {self.pk}: {self.title}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("experiments:study", args=[self.pk])
+
+
+class Dataset(models.Model):
+    """A data set that somebody uploaded. Its files are in the storage under uploads/; the row says what is in them.
+
+    name: what specifications call it, and its files' name. facts: rows, columns, classes and so on, once it is ready.
+    """
+
+    class State(models.TextChoices):
+        CHECKING = "checking", _("Being checked")
+        READY = "ready", _("Ready")
+        REFUSED = "refused", _("Refused")
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="datasets"
+    )
+    name = models.CharField(max_length=60, unique=True)
+    title = models.CharField(max_length=200, blank=True)
+    visibility = models.CharField(max_length=10, choices=Search.Visibility, default=Search.Visibility.PRIVATE)
+    state = models.CharField(max_length=10, choices=State, default=State.CHECKING)
+    reason = models.TextField(blank=True)
+    files = ExactJSONField(default=list)
+    bytes = models.BigIntegerField(default=0)
+    facts = ExactJSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("experiments:dataset", args=[self.name])
+
+
+class Trial(models.Model):
+    """A dry run: some seconds of a specification, to see how fast it goes. Old ones are deleted."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=40, unique=True)
+    asker = models.CharField(max_length=64, db_index=True)
+    spec = ExactJSONField()
+    result = ExactJSONField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"trial {self.key}"

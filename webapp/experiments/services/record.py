@@ -30,16 +30,20 @@ _INSERT_INDIVIDUALS = """
 _change = Individual._meta.get_field("change")
 
 
-def record_points(island_id: int, points: Iterable) -> None:
-    """Store curve points of the engine."""
+def record_points(island_id: int, points: Sequence, counters=None) -> None:
+    """Store curve points of the engine; the last of them with the counters, which were read a moment after it."""
     rows = [
         CurvePoint(
             island_id=island_id, individuals=point.individuals, experiment=point.experiment,
             train_steps=point.train_steps, seconds=point.seconds, best=finite(point.best), mean=finite(point.mean),
             median=finite(point.median), deviation=finite(point.deviation), best_so_far=finite(point.best_so_far),
+            distinct=point.distinct,
         )
         for point in points
     ]  # fmt: skip
+    if rows and counters is not None:
+        for name in ("evaluations", "fec_hits", "cache_hits", "rejected"):
+            setattr(rows[-1], name, getattr(counters, name))
     CurvePoint.objects.bulk_create(rows, batch_size=BATCH, ignore_conflicts=True)
 
 

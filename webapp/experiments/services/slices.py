@@ -231,7 +231,7 @@ def _queue_again(island: Island) -> None:
 
 
 def _store(island: Island, search: Search, report) -> None:
-    record.record_points(island.pk, report.points)
+    record.record_points(island.pk, report.points, report.counters)
     record.record_individuals(island.pk, report.individuals)
     record.record_finds(island, search, report.finds)
 
