@@ -15,9 +15,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 CURVE = [[0.4, 0.52, 0.6], [0.5, 0.7, 0.8], [0.7, 0.9, 0.95]]
 DATA = {
-    "version": 1,
+    "version": measure.VERSION,
     "examples": [2, 20, 240],
     "role": "select",
+    "single": [[0.4, 0.6], [0.5, 0.8], [0.7, 0.95]],
     "curve": {"found": CURVE, "linear": CURVE, "net": [[0.5, 0.5, 0.5]] * 3},
     "tasks": {
         "search": {"found": [0.5, 0.6], "linear": [0.4, 0.7], "net": [0.4, 0.4]},
@@ -49,7 +50,7 @@ def test_nothing_to_measure(db, make_search, run):
 
 def test_a_result_is_measured_once(ended, monkeypatch):
     monkeypatch.setattr(measure, "measure", lambda find: DATA)
-    assert measure_job() == ended.result_id
+    assert measure_job() == 1
     assert Measurement.objects.get().data == DATA
     assert measure_next() is None
 
@@ -60,6 +61,51 @@ def test_what_another_worker_is_at_is_left_alone(ended, monkeypatch):
     assert measure_next() is None
     Measurement.objects.update(claimed_at=timezone.now() - timedelta(hours=1))
     assert measure_next() == ended.result_id
+
+
+def test_any_find_is_measured_when_asked(make_search, run, monkeypatch):
+    monkeypatch.setattr(measure, "measure", lambda find: DATA)
+    search = make_search()
+    run(search)
+    first = search.finds.first()
+    measure.ask(first)
+    measure.ask(first)
+    assert measure_next() == first.pk
+    assert measure_next() is None
+    measure.ask(first)
+    assert measure_next() is None
+
+
+def test_what_was_asked_for_comes_first(ended, monkeypatch):
+    monkeypatch.setattr(measure, "measure", lambda find: DATA)
+    asked = ended.finds.exclude(pk=ended.result_id).first()
+    measure.ask(asked)
+    assert [measure_next(), measure_next()] == [asked.pk, ended.result_id]
+
+
+def test_a_failed_one_can_be_asked_for_again(ended, monkeypatch):
+    monkeypatch.setattr(measure, "measure", lambda find: 1 / 0)
+    measure_next()
+    assert measure_next() is None
+    monkeypatch.setattr(measure, "measure", lambda find: DATA)
+    measure.ask(ended.result)
+    assert measure_next() == ended.result_id
+    assert Measurement.objects.get().failure_reason == ""
+
+
+def test_data_of_an_earlier_version_is_measured_anew_and_shown_meanwhile(ended, monkeypatch):
+    old = {**DATA, "version": 1}
+    claimed = timezone.now() - timedelta(hours=1)
+    Measurement.objects.create(find=ended.result, data=old, version=1, claimed_at=claimed)
+
+    def measured(find):
+        assert Measurement.objects.get().data == old
+        return DATA
+
+    monkeypatch.setattr(measure, "measure", measured)
+    assert measure_next() == ended.result_id
+    assert Measurement.objects.get().data == DATA
+    assert measure_next() is None
 
 
 def test_a_failure_is_kept_and_said(client, ended, monkeypatch):
@@ -139,6 +185,7 @@ def test_the_engine_measures_to_the_same_numbers(ended):
         "select": 36,
         "final": 36,
     }
+    assert [len(row) for row in first["single"]] == [36] * len(first["examples"])
     # A model that learns: the linear one ends far above where it began.
     assert first["curve"]["linear"][-1][1] > first["curve"]["linear"][0][1] + 0.1
     # The scripted scores are not those of its program; once they are, the single tasks are shown.
@@ -158,4 +205,4 @@ def _spec(search):
 def test_example_counts_rise_to_the_whole(most):
     counts = example_counts(most)
     assert counts[-1] == most and counts[0] >= 1
-    assert counts == sorted(set(counts)) and len(counts) <= 8
+    assert counts == sorted(set(counts)) and len(counts) <= measure.POINTS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Length
+from django.db.models.functions import Length, Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -350,18 +350,57 @@ class Find(models.Model):
 
 
 class Measurement(models.Model):
-    """How what a search chose does task by task, and after how many examples; beside the hand-designed models.
+    """How a find does task by task, and after how many examples; beside the hand-designed models.
 
-    A row without data is claimed by a worker that is at it. data: webapp.experiments.services.measure.
+    What searches chose is measured by itself, other finds when somebody asks. claimed_at: since when a worker is at it, None:
+    it waits. version: of the data, 0: none yet; data of an earlier version is shown until it has been measured anew.
+    data: webapp.experiments.services.measure.
     """
 
     find = models.OneToOneField(Find, on_delete=models.CASCADE, related_name="measurement")
-    claimed_at = models.DateTimeField(default=timezone.now)
+    asked_at = models.DateTimeField(default=timezone.now, db_default=Now())
+    claimed_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+    version = models.PositiveSmallIntegerField(default=0, db_default=0)
     data = ExactJSONField(null=True)
     failure_reason = models.TextField(blank=True)
 
     def __str__(self) -> str:
         return f"measurement of {self.find_id}"
+
+
+class Evaluation(models.Model):
+    """An algorithm scored once more, on new tasks: of another seed, or of another data set.
+
+    find: whose kind of tasks they are; who may open its search may see this. data: webapp.experiments.services.evaluate.
+    """
+
+    find = models.ForeignKey(Find, on_delete=models.CASCADE, related_name="evaluations")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="evaluations"
+    )
+    dataset = models.CharField(max_length=100, blank=True)
+    seed = models.BigIntegerField()
+    asked_at = models.DateTimeField(default=timezone.now)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+    data = ExactJSONField(null=True)
+    failure_reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-asked_at", "-pk")
+        constraints = [
+            models.UniqueConstraint(fields=["find", "dataset", "seed"], name="evaluation_once_a_seed"),
+            models.CheckConstraint(name="evaluation_seed_not_negative", condition=Q(seed__gte=0)),
+            models.CheckConstraint(
+                name="evaluation_done_has_outcome",
+                condition=Q(done_at__isnull=True, data__isnull=True, failure_reason="")
+                | (Q(done_at__isnull=False) & (Q(data__isnull=False) ^ ~Q(failure_reason=""))),
+            ),
+        ]
+        indexes = [models.Index(fields=["asked_at"], name="evaluation_waiting", condition=Q(done_at__isnull=True))]
+
+    def __str__(self) -> str:
+        return f"evaluation {self.pk} of {self.find_id}"
 
 
 class CurvePoint(models.Model):

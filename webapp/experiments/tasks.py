@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from webapp.experiments.services.measure import measure_next
+from webapp.experiments.services.evaluate import evaluate_all
+from webapp.experiments.services.measure import measure_all
 from webapp.experiments.services.slices import run_slices
 from webapp.experiments.services.watchdog import watch
 
@@ -22,6 +23,6 @@ def watchdog_job() -> dict[str, int]:
 
 
 @shared_task(name="experiments.measure_job", ignore_result=True)
-def measure_job() -> int | None:
-    """Measure what the latest search to end has chosen, if nobody has yet."""
-    return measure_next()
+def measure_job() -> int:
+    """Do the evaluations that somebody asked for, then measure finds."""
+    return evaluate_all() + measure_all()

@@ -1,21 +1,26 @@
-"""Measure what a search chose: its score on every task, and its accuracy against examples seen, beside known models.
+"""Measure a find: its score on every task, and against examples seen, beside known models.
 
 Evaluation is a pure function of program, tasks and seed, so that measuring twice gives the same numbers. The result is
 
-    {"version": 1, "examples": [1, 2, …], "role": "select",
+    {"version": 2, "examples": [1, 2, …], "role": "select",
      "curve": {"found": [[low, median, high], …], "linear": …, "net": …},
+     "single": [[score of each task], …],
      "tasks": {"search": {"found": [score of each task], "linear": …, "net": …}, "select": …, "final": …}}
 
-low and high: quartiles over the tasks. Roles whose scores cannot be had again exactly have no "found".
+low and high: quartiles over the tasks. single: the found program's, for each number of examples. Roles whose scores cannot
+be had again exactly have no "found".
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from engine.algorithm import Algorithm as Program
@@ -27,41 +32,78 @@ from webapp.experiments.services.numbers import finite
 
 if TYPE_CHECKING:
     from engine.evaluator import Evaluator
+    from engine.task import Task
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
-POINTS = 8
+VERSION = 2
+POINTS = 10
 PATIENCE = timedelta(minutes=10)
 """After which a measurement that was begun is begun anew: its worker has died."""
+
+TURN_SECONDS = 5.0
+"""How long one job goes on to the next thing that waits."""
 
 FOUND = "found"
 
 
+def ask(find: Find) -> Measurement:
+    """Have a find measured, the same once for everybody; one that failed is tried again."""
+    measurement, _created = Measurement.objects.get_or_create(find=find, defaults={"claimed_at": None})
+    failed = Measurement.objects.filter(pk=measurement.pk, data__isnull=True).exclude(failure_reason="")
+    if failed.update(failure_reason="", claimed_at=None, asked_at=timezone.now()):
+        measurement.refresh_from_db()
+    return measurement
+
+
+def measure_all(*, seconds: float = TURN_SECONDS) -> int:
+    """Measure one find after the other for about so long; returns how many."""
+    end = time.monotonic() + seconds
+    done = 0
+    while measure_next() is not None:
+        done += 1
+        if time.monotonic() > end:
+            break
+    return done
+
+
 def measure_next() -> int | None:
-    """Measure one find that needs it, the latest first; returns its id, None where there is nothing to do."""
+    """Measure one find that needs it; returns its id, None where there is nothing to do."""
     find = _claim()
     if find is None:
         return None
     try:
-        data, reason = measure(find), ""
+        changes = {"data": measure(find), "version": VERSION, "failure_reason": ""}
     except Exception as error:
         logger.exception("find %d cannot be measured", find.pk)
-        data, reason = None, f"{type(error).__name__}: {error}"
-    Measurement.objects.filter(find=find).update(data=data, failure_reason=reason)
+        # What an earlier version measured stays, and is not tried again.
+        changes = {"version": VERSION, "failure_reason": f"{type(error).__name__}: {error}"}
+    Measurement.objects.filter(find=find).update(**changes)
     return find.pk
 
 
 def _claim() -> Find | None:
-    """Return a result without measurement, claimed by its row: of two workers one gets it."""
+    """Return a find to measure, claimed by its row: of two workers one gets it.
+
+    First those that somebody asked for, then what searches chose, the latest first, then what a dead worker left, then what
+    an earlier version measured.
+    """
+    rows = Measurement.objects.all()
+    if found := _take(rows.filter(claimed_at__isnull=True).order_by("asked_at")):
+        return found
     ended = Search.objects.filter(state__in=Search.ENDED, result__isnull=False)
     for find_id in ended.filter(result__measurement__isnull=True).order_by("-id").values_list("result", flat=True)[:4]:
         if Measurement.objects.get_or_create(find_id=find_id)[1]:
             return _find(find_id)
-    now = timezone.now()
-    left = Measurement.objects.filter(data__isnull=True, failure_reason="", claimed_at__lt=now - PATIENCE)
-    for measurement_id, find_id in left.values_list("pk", "find")[:4]:
-        if left.filter(pk=measurement_id).update(claimed_at=now):
+    left = rows.filter(claimed_at__lt=timezone.now() - PATIENCE)
+    return _take(left.filter(data__isnull=True, failure_reason="")) or _take(
+        left.filter(data__isnull=False, version__lt=VERSION).order_by("-pk")
+    )
+
+
+def _take(waiting: QuerySet[Measurement]) -> Find | None:
+    for measurement_id, find_id in waiting.values_list("pk", "find")[:4]:
+        if waiting.filter(pk=measurement_id).update(claimed_at=timezone.now()):
             return _find(find_id)
     return None
 
@@ -87,10 +129,14 @@ def measure(find: Find) -> dict:
                 tasks[role][FOUND] = again
     role = "select" if spec.select_tasks is not None else "search"
     examples = example_counts(getattr(spec, f"{role}_tasks").train_examples)
-    curve = {FOUND: _curve(_evaluator(find, spec, role, registers=spec.registers, epochs=1), program, examples)}
+    single = _by_examples(_evaluator(find, spec, role, registers=spec.registers, epochs=1), program, examples)
+    curve = {FOUND: _quartiles(single)}
     for name, one in known.items():
-        curve[name] = _curve(_known_evaluator(find, spec, role, one, epochs=1), one, examples)
-    return {"version": VERSION, "examples": examples, "role": role, "curve": curve, "tasks": tasks}
+        curve[name] = _quartiles(_by_examples(_known_evaluator(find, spec, role, one, epochs=1), one, examples))
+    return {
+        "version": VERSION, "examples": examples, "role": role, "curve": curve,
+        "single": [[finite(round(value, 6)) for value in row.tolist()] for row in single], "tasks": tasks,
+    }  # fmt: skip
 
 
 def example_counts(most: int) -> list[int]:
@@ -122,6 +168,16 @@ def _known_evaluator(find: Find, spec: SearchSpec, role: str, program: Program, 
     return _evaluator(find, spec, role, registers=program.registers_used(), epochs=epochs)
 
 
+def score_all(
+    program: Program, tasks: Sequence[Task], *, max_abs_error: float, seed: int, epochs: int
+) -> list[float | None]:
+    """Return a program's score on each task; None where it is not finite."""
+    from engine.evaluator import Evaluator
+
+    registers = program.registers_used()
+    return _scores(Evaluator(tasks, registers, max_abs_error=max_abs_error, seed=seed, epochs=epochs), program)
+
+
 def _scores(evaluator: Evaluator, program: Program) -> list[float | None]:
     return [finite(score) for score in evaluator.evaluate(program).fitness]
 
@@ -132,9 +188,10 @@ def _is_as_found(find: Find, role: str, scores: list) -> bool:
     return reported is not None and None not in scores and abs(float(np.mean(scores)) - reported) < 1e-9
 
 
-def _curve(evaluator: Evaluator, program: Program, examples: list[int]) -> list[list[float | None]]:
-    rows = []
-    for count in examples:
-        fitness = evaluator.evaluate(program, train_examples=count).fitness
-        rows.append([finite(value) for value in np.quantile(fitness, (0.25, 0.5, 0.75))])
-    return rows
+def _by_examples(evaluator: Evaluator, program: Program, examples: list[int]) -> list[np.ndarray]:
+    """Return the scores on all tasks after each number of training examples."""
+    return [evaluator.evaluate(program, train_examples=count).fitness.copy() for count in examples]
+
+
+def _quartiles(rows: list[np.ndarray]) -> list[list[float | None]]:
+    return [[finite(value) for value in np.quantile(row, (0.25, 0.5, 0.75))] for row in rows]
