@@ -6,6 +6,7 @@ Birth n is made from birth n - 1 by a change of one constant; its score grows wi
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from engine.algorithm import Algorithm
 from engine.records import Counters, CurvePoint, Find, IndividualRecord, Result, SliceReport
@@ -51,6 +52,9 @@ class ScriptedEngine:
     def restore(cls, spec, seed, data):
         ScriptedEngine.restores += 1
         return cls(spec, seed, json.loads(data)["births"])
+
+    def set_stop(self, stop):
+        self.spec = replace(self.spec, stop=stop)
 
     def checkpoint(self):
         return json.dumps({"births": self.births}).encode()

@@ -186,7 +186,7 @@ def test_progress_forgives_failures(make_search, run, engine):
 
 def test_stop_of_a_waiting_search_is_immediate(make_search, engine):
     search = make_search()
-    assert stop_search(search_id=search.pk)
+    assert stop_search(search_id=search.pk).state == "stopped"
     search.refresh_from_db()
     assert search.state == "stopped" and search.finished_at
     assert run_slices(island_id=search.islands.get().pk, attempt=1) == Outcome.REFUSED

@@ -65,7 +65,9 @@ class SearchAdmin(admin.ModelAdmin):
 
     @admin.action(description=_("Stop the selected searches"), permissions=["change"])
     def stop(self, request, queryset):
-        count = sum(stop_search(search_id=search_id) for search_id in queryset.values_list("pk", flat=True))
+        ended = {Search.State.STOPPED, Search.State.STOPPING}
+        ids = queryset.values_list("pk", flat=True)
+        count = sum(stop_search(search_id=search_id, by=request.user).state in ended for search_id in ids)
         self.message_user(
             request, ngettext("%d search is stopping.", "%d searches are stopping.", count) % count, messages.SUCCESS
         )

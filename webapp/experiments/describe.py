@@ -80,6 +80,10 @@ def state_line(search: Search, *, rate: float | None = None) -> str:
             return _("Searching: %(tried)s, %(rate)s a second") % {"tried": tried, "rate": count(rate)}
         case Search.State.RUNNING:
             return _("Searching: %(tried)s") % {"tried": tried}
+        case Search.State.PAUSING:
+            return _("Pausing… the worker finishes its slice")
+        case Search.State.PAUSED:
+            return _("Paused after %(time)s: %(tried)s") % {"time": duration(search.seconds), "tried": tried}
         case Search.State.STOPPING:
             return _("Stopping… the worker finishes its slice")
         case Search.State.STOPPED:

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.experiments.views import algorithms, downloads, pages, searches
+from webapp.experiments.views import algorithms, downloads, pages, searches, steer
 
 
 class PermalinkConverter:
@@ -29,7 +29,12 @@ urlpatterns = [
     path("searches/new/", searches.launch, name="launch"),
     path("searches/<int:search_id>/", searches.search_detail, name="search"),
     path("searches/<int:search_id>/live/", searches.search_live, name="search-live"),
-    path("searches/<int:search_id>/stop/", searches.stop, name="search-stop"),
+    path("searches/<int:search_id>/pause/", steer.pause, name="search-pause"),
+    path("searches/<int:search_id>/resume/", steer.resume, name="search-resume"),
+    path("searches/<int:search_id>/stop/", steer.stop, name="search-stop"),
+    path("searches/<int:search_id>/extend/", steer.extend, name="search-extend"),
+    path("searches/<int:search_id>/priority/", steer.priority, name="search-priority"),
+    path("searches/<int:search_id>/delete/", steer.delete, name="search-delete"),
     path("a/<permalink:permalink>", algorithms.algorithm, name="algorithm"),
     path("a/<permalink:permalink>/", algorithms.without_slash),
     path("a/<permalink:permalink>/ancestry", algorithms.ancestry, name="ancestry"),

@@ -10,6 +10,7 @@ from engine.datasets import dataset_names
 from engine.spec import SearchSpec, SpecError
 from webapp.experiments.models import Island, Search
 from webapp.experiments.services.dispatch import send_slice
+from webapp.experiments.services.events import note
 
 SEED_LIMIT = 2**53
 """Seeds are below this, so that they survive every JSON reader."""
@@ -37,6 +38,7 @@ def launch_search(
             visibility=visibility,
             priority=priority,
         )
+        note(search.pk, "launched", user=owner)
         island = Island.objects.create(search=search, index=0)
         send_slice(island)
     return search

@@ -42,14 +42,15 @@ def own_name() -> str:
 class Lease:
     """A claimed island; as a context manager it keeps the heartbeat going.
 
-    lost: the island is no longer ours. stop_asked: the search's owner wants it stopped. should_yield: any reason to end
-    the slice now.
+    lost: the island is no longer ours. stop_asked, pause_asked: the search's owner wants it stopped or paused.
+    should_yield: any reason to end the slice now.
     """
 
     def __init__(self, island_id: int, attempt: int, owner: str):
         self.island_id, self.attempt, self.owner = island_id, attempt, owner
         self.lost = False
         self.stop_asked = False
+        self.pause_asked = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -76,10 +77,11 @@ class Lease:
             return
         state = Search.objects.filter(islands=self.island_id).values_list("state", flat=True).first()
         self.stop_asked = state in (None, Search.State.STOPPING)
+        self.pause_asked = state in (Search.State.PAUSING, Search.State.PAUSED)
 
     def should_yield(self) -> bool:
-        """Whether the slice should end now: lease lost, stop asked, or the worker is shutting down."""
-        return self.lost or self.stop_asked or stopping.requested()
+        """Whether the slice should end now: lease lost, stop or pause asked, or the worker is shutting down."""
+        return self.lost or self.stop_asked or self.pause_asked or stopping.requested()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._beat_on, name=f"heartbeat-{self.island_id}", daemon=True)

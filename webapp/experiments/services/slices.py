@@ -17,10 +17,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from engine.checkpoint import VERSION as CHECKPOINT_VERSION
+from engine.spec import SearchSpec, StopSpec
 from webapp.experiments.models import Find, Island, Search
 from webapp.experiments.services import live, record
 from webapp.experiments.services.baselines import ensure_baselines
 from webapp.experiments.services.dispatch import send_slice
+from webapp.experiments.services.events import note, note_turn
 from webapp.experiments.services.lease import Lease, LeaseLost
 from webapp.experiments.services.steer import settle_search
 
@@ -31,6 +33,9 @@ FIRST_SLICES = (1.0, 2.0)
 
 PROGRESS_SECONDS = 1.5
 """Seconds after which a running slice shows what it has so far."""
+
+LIMITS = ("max_seconds", "max_individuals", "max_train_steps", "max_experiments", "stagnation")
+"""Reasons to end that go away when a limit is raised."""
 
 LEAST_SECONDS = 0.05
 """Seconds that the engine is asked to run for at least."""
@@ -43,8 +48,13 @@ class Outcome(StrEnum):
     HANDED_BACK = "handed back"
     FINISHED = "finished"
     STOPPED = "stopped"
+    PAUSED = "paused"
     FAILED = "failed"
     REFUSED = "refused"
+
+
+class LimitsChanged(Exception):
+    """The search ended at a limit that was raised meanwhile: its last slice has to run again, under the new one."""
 
 
 def slice_seconds(slice_number: int) -> float:
@@ -86,21 +96,28 @@ def _run(lease: Lease) -> Outcome:
     lease.beat()
     if lease.lost:
         raise LeaseLost
-    if lease.stop_asked:
+    if lease.stop_asked or lease.pause_asked:
         return _end_without_running(lease)
+    note_turn(island, lease.owner)
     evolution = live.take(island, search)
     give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 60.0)
     while True:
+        limits = _limits(search.pk)
+        evolution.set_stop(limits)
         report = _run_slice(lease, evolution, slice_seconds(island.slice_number))
         if lease.stop_asked and not report.finished:
             # A search that is stopped by hand gets its scores on unseen tasks too.
             commit_progress(lease, report)
             report = evolution.conclude("stopped")
         gives_way = lease.should_yield() or time.monotonic() >= give_way_at or _others_wait()
-        island, outcome = commit_slice(
-            lease, report, checkpoint=evolution.checkpoint(), slice_number=island.slice_number + 1, gives_way=gives_way
-        )
-        if outcome in (Outcome.GOES_ON, Outcome.HANDED_BACK):
+        try:
+            island, outcome = commit_slice(
+                lease, report, checkpoint=evolution.checkpoint(), slice_number=island.slice_number + 1,
+                gives_way=gives_way, limits=limits,
+            )  # fmt: skip
+        except LimitsChanged:
+            return _replay(lease)
+        if outcome in (Outcome.GOES_ON, Outcome.HANDED_BACK, Outcome.PAUSED):
             live.keep(island, evolution)
         if outcome is not Outcome.GOES_ON:
             return outcome
@@ -136,9 +153,12 @@ def commit_progress(lease: Lease, report) -> None:
 
 
 def commit_slice(
-    lease: Lease, report, *, checkpoint: bytes, slice_number: int, gives_way: bool
+    lease: Lease, report, *, checkpoint: bytes, slice_number: int, gives_way: bool, limits: StopSpec | None = None
 ) -> tuple[Island, Outcome]:
-    """Store a slice in one transaction: what is new, the checkpoint, and who has the island next. Raises LeaseLost."""
+    """Store a slice in one transaction: what is new, the checkpoint, and who has the island next.
+
+    limits: those that it ran under. Raises LeaseLost, and LimitsChanged if it ended at one that has been changed since.
+    """
     with transaction.atomic():
         island = _own_island(lease)
         search = Search.objects.get(pk=island.search_id)
@@ -157,6 +177,8 @@ def commit_slice(
         island.save()
         # From here on the search's row is held: islands of one search take turns only for this last part.
         search = _update_search(search.pk, new_finds=bool(report.finds or result))
+        if report.finished and report.finish_reason in LIMITS and limits not in (None, stop_of(search)):
+            raise LimitsChanged
         if report.finished:
             stopped = report.finish_reason == "stopped"
             outcome = Outcome.STOPPED if stopped else Outcome.FINISHED
@@ -169,15 +191,38 @@ def commit_slice(
         elif search.state == Search.State.STOPPING:
             outcome = Outcome.STOPPED
             island.state, island.lease_owner = Island.State.STOPPED, ""
+        elif search.state == Search.State.PAUSING:
+            outcome = Outcome.PAUSED
+            island.state, island.lease_owner = Island.State.PAUSED, ""
         elif gives_way:
             outcome = Outcome.HANDED_BACK
             _queue_again(island)
         else:
             outcome = Outcome.GOES_ON
         island.save()
-        if outcome in (Outcome.FINISHED, Outcome.STOPPED):
+        if outcome in (Outcome.FINISHED, Outcome.STOPPED, Outcome.PAUSED):
             settle_search(search)
     return island, outcome
+
+
+def stop_of(search: Search) -> StopSpec:
+    """Return a search's limits as they are in its row."""
+    return SearchSpec.from_json(search.spec).stop
+
+
+def _limits(search_id: int) -> StopSpec:
+    return stop_of(Search.objects.only("spec").get(pk=search_id))
+
+
+def _replay(lease: Lease) -> Outcome:
+    """Queue the island again from its last checkpoint: the slice was not committed, so it comes out the same, and goes on."""
+    live.drop(lease.island_id)
+    with transaction.atomic():
+        island = _own_island(lease)
+        note(island.search_id, "replayed", island_index=island.index)
+        _queue_again(island)
+        island.save()
+    return Outcome.HANDED_BACK
 
 
 def give_back_failed(lease: Lease, error: BaseException) -> Outcome:
@@ -196,23 +241,32 @@ def fail_attempt(island: Island, *, reason: str) -> Outcome:
     island.last_error = reason
     island.updated_at = timezone.now()
     if island.failures < _setting("ABOVO_MAX_FAILURES", 5):
+        note(island.search_id, "retried", island_index=island.index, failures=island.failures, reason=reason)
         _queue_again(island)
         island.save()
         return Outcome.HANDED_BACK
     island.state, island.lease_owner = Island.State.FAILED, ""
     island.save()
+    note(island.search_id, "island-failed", island_index=island.index, reason=reason)
     settle_search(Search.objects.select_for_update().get(pk=island.search_id))
     return Outcome.FAILED
 
 
 def _end_without_running(lease: Lease) -> Outcome:
+    """Stop or pause an island that was claimed after that had been asked for."""
     with transaction.atomic():
         island = _own_island(lease)
-        island.state, island.lease_owner = Island.State.STOPPED, ""
+        search = Search.objects.select_for_update().get(pk=island.search_id)
+        if search.can_pause:  # resumed meanwhile
+            _queue_again(island)
+            island.save()
+            return Outcome.HANDED_BACK
+        paused = search.can_resume
+        island.state, island.lease_owner = Island.State.PAUSED if paused else Island.State.STOPPED, ""
         island.updated_at = timezone.now()
         island.save(update_fields=["state", "lease_owner", "updated_at"])
-        settle_search(Search.objects.select_for_update().get(pk=island.search_id))
-    return Outcome.STOPPED
+        settle_search(search)
+    return Outcome.PAUSED if paused else Outcome.STOPPED
 
 
 def _own_island(lease: Lease) -> Island:

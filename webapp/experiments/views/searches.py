@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from engine.spec import SearchSpec
-from webapp.experiments import access, charts, code, describe, queries, words
+from webapp.experiments import access, charts, code, describe, log, queries, words
 from webapp.experiments.forms import LaunchForm
 from webapp.experiments.models import Find, Search
 from webapp.experiments.services.launch import launch_search
-from webapp.experiments.services.steer import stop_search
 
 PER_PAGE = 30
 FEED_LENGTH = 8
+LOG_LENGTH = 30
 CALLOUTS = 4
+RELATED = ("best__algorithm", "result__algorithm", "owner")
 HTMX_STOP_POLLING = 286
 
 
@@ -71,7 +71,7 @@ def launch(request):
 
 @require_safe
 def search_detail(request, search_id: int):
-    search = access.get_search(request.user, search_id, related=("best__algorithm", "result__algorithm", "owner"))
+    search = access.get_search(request.user, search_id, related=RELATED)
     context = _live_context(request, search)
     context["settings"] = describe.settings_of(search, context["spec"])
     return render(request, "experiments/search.html", context)
@@ -80,29 +80,23 @@ def search_detail(request, search_id: int):
 @require_safe
 def search_live(request, search_id: int):
     """The part of a search's page that moves; whoever opens it as a page is sent to the whole."""
-    search = access.get_search(request.user, search_id, related=("best__algorithm", "result__algorithm", "owner"))
     if request.htmx:
-        status = 200 if search.is_active else HTMX_STOP_POLLING
-        context = {**_live_context(request, search), "is_fragment": True}
-        response = render(request, "experiments/_search_live.html", context, status=status)
-    else:
-        response = redirect(search)
+        return live_fragment(request, search_id)
+    response = redirect(access.get_search(request.user, search_id))
     response["Cache-Control"] = "no-store"
     patch_vary_headers(response, ["HX-Request", "Cookie"])
     return response
 
 
-@require_POST
-def stop(request, search_id: int):
-    search = access.get_search(request.user, search_id)
-    if not access.may_steer(request.user, search):
-        raise PermissionDenied
-    stop_search(search_id=search.pk)
-    if request.htmx:
-        search = access.get_search(request.user, search_id, related=("best__algorithm", "result__algorithm", "owner"))
-        context = {**_live_context(request, search), "is_fragment": True}
-        return render(request, "experiments/_search_live.html", context)
-    return redirect(search)
+def live_fragment(request, search_id: int, *, problem: str = ""):
+    """Answer htmx with the part that moves; problem: what could not be done, said above it."""
+    search = access.get_search(request.user, search_id, related=RELATED)
+    context = {**_live_context(request, search), "is_fragment": True, "problem": problem}
+    polls = search.is_active or request.method == "POST"
+    response = render(request, "experiments/_search_live.html", context, status=200 if polls else HTMX_STOP_POLLING)
+    response["Cache-Control"] = "no-store"
+    patch_vary_headers(response, ["HX-Request", "Cookie"])
+    return response
 
 
 def _live_context(request, search: Search) -> dict:
@@ -144,6 +138,7 @@ def _live_context(request, search: Search) -> dict:
         "functions": functions,
         "dead": code.dead_count(functions),
         "feed": feed,
+        "log": log.lines(search, limit=LOG_LENGTH),
         "may_steer": access.may_steer(request.user, search),
     }
 
