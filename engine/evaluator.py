@@ -65,9 +65,16 @@ class Evaluator:
         self.lanes = math.ceil(math.ceil(count / groups) / WIDTH) * WIDTH
         self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
         self._features: list[np.ndarray] = []
-        self.group = self._build(seed)
+        self.group = self._build()
+        self.reseed(seed)
 
-    def _build(self, seed: int) -> evaluation.Group:
+    def reseed(self, seed: int) -> None:
+        """Let random ops draw from other streams from now on: those of an evaluator made with this seed."""
+        self.seed = seed
+        for task, place in enumerate(np.ndindex(self.group.seeds.shape)):
+            self.group.seeds[place] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(task + 1)))
+
+    def _build(self) -> evaluation.Group:
         features, lanes, count = self.features, self.lanes, len(self.tasks)
         first = self.tasks[0]
         groups = math.ceil(count / lanes)
@@ -98,8 +105,6 @@ class Evaluator:
         for g in range(groups):
             tasks = self.tasks[g * lanes : (g + 1) * lanes]
             group.active[g, : len(tasks)] = -1
-            for lane in range(lanes):
-                group.seeds[g, lane] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(g * lanes + lane + 1)))
             data = {
                 at.TRAIN_FEATURES: _in_lanes([task.train_features for task in tasks], lanes),
                 at.TRAIN_LABELS: _in_lanes([task.train_labels for task in tasks], lanes),

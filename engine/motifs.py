@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.dataflow import (
@@ -262,29 +262,40 @@ def shrinks(learner: Learner, factor: Factor, steps: int = 200) -> bool:
 
     False also for values that are not made of scalars only.
     """
-    flow = learner.flow
-    involved = sorted({one.node for one in flow.closure(factor.sources)})
-    values: dict[Source, float] = {Source(ZERO, INITIAL): 0.0}
-    sizes = []
     try:
-        for step in range(steps):
-            for index in (one for one in involved if one >= 0):
-                node = flow.nodes[index]
-                if node.function == SETUP and step:
-                    continue
-                if node.op == Op.SCALAR_CONST_SET:
-                    value = node.instruction.constants[0]
-                else:
-                    value = _SCALAR[node.op](*(_latest(values, read, step) for read in node.reads))
-                values[Source(index, INITIAL if node.function == SETUP else NOW)] = value
-                if node.function == SETUP:
-                    values[Source(index, NOW)] = value
-            sizes.append(abs(_latest(values, factor.sources, step)) ** factor.power)
-            values |= {Source(one.node, BEFORE): value for one, value in values.items() if one.age == NOW}
+        sizes = [
+            abs(_latest(values, factor.sources, step)) ** factor.power
+            for step, values in enumerate(course(learner, factor.sources, steps))
+        ]
     except (ArithmeticError, ValueError, KeyError):
         return False
     first, last = sizes[0], sizes[-1]
     return last < 0.999 * first and all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(sizes))
+
+
+def course(learner: Learner, sources: Sources, steps: int) -> Iterator[dict[Source, float]]:
+    """Yield, after each of the first examples, the values of all that an autonomous scalar is computed from.
+
+    The dictionary is one and the same, changed from step to step. Raises KeyError where it is not made of scalars only,
+    ArithmeticError or ValueError where Python's arithmetic does.
+    """
+    flow = learner.flow
+    involved = sorted({one.node for one in flow.closure(sources)})
+    values: dict[Source, float] = {Source(ZERO, INITIAL): 0.0}
+    for step in range(steps):
+        for index in (one for one in involved if one >= 0):
+            node = flow.nodes[index]
+            if node.function == SETUP and step:
+                continue
+            if node.op == Op.SCALAR_CONST_SET:
+                value = node.instruction.constants[0]
+            else:
+                value = _SCALAR[node.op](*(_latest(values, read, step) for read in node.reads))
+            values[Source(index, INITIAL if node.function == SETUP else NOW)] = value
+            if node.function == SETUP:
+                values[Source(index, NOW)] = value
+        yield values
+        values |= {Source(one.node, BEFORE): value for one, value in values.items() if one.age == NOW}
 
 
 def _latest(values: dict[Source, float], sources: Sources, step: int) -> float:
