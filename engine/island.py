@@ -83,7 +83,7 @@ class Island:
         nobody = np.zeros(0, np.int64)
         population.unstored_line(self.pool, -1, nobody)
         population.settled_line(self.pool, self.population, np.zeros(1, np.int64))
-        fec_restore(new_fec(1, 0), np.zeros((0, 3), np.uint64))
+        fec_restore(new_fec(1, 0), fec_entries(new_fec(1, 0)))
         population.release(self.pool, -1)
         one = self.pool.code[0], self.pool.constants[0], self.pool.lengths[0]
         population.difference(*one, *one, self.space.starts, np.zeros((3, 3), np.int64))

@@ -46,6 +46,7 @@ class IndividualRecord:
     """One individual of the ancestry. parent: its birth number, None for an initial individual.
 
     change: {"program": …} for an initial individual, else {"edits": [[function, start, removed, [instruction, …]], …]}.
+    parent_island: the index of the island that an immigrant's parent lives on; None: the same island.
     """
 
     birth: int
@@ -53,6 +54,7 @@ class IndividualRecord:
     score: float
     mutation: str
     change: dict[str, Any]
+    parent_island: int | None = None
 
 
 @dataclass(frozen=True)

@@ -110,15 +110,23 @@ def fec_put(fec, key, score):
     _make_newest(fec, entry)
 
 
-def fec_entries(fec: Fec) -> np.ndarray:
-    """Return (n, 3) uint64 rows (key, bits of the score, count), from the longest unhit to the newest."""
-    rows = []
-    sentinel = len(fec.keys)
+@compiled()
+def _by_age(fec, entries):
+    """Write the entries from the longest unhit to the newest into `entries`; return how many."""
+    sentinel = fec.keys.shape[0]
+    count = 0
     entry = fec.newer[sentinel]
     while entry != sentinel:
-        rows.append(entry)
+        entries[count] = entry
+        count += 1
         entry = fec.newer[entry]
-    index = np.array(rows, np.int64)
+    return count
+
+
+def fec_entries(fec: Fec) -> np.ndarray:
+    """Return (n, 3) uint64 rows (key, bits of the score, count), from the longest unhit to the newest."""
+    index = np.zeros(len(fec.keys), np.int64)
+    index = index[: _by_age(fec, index)]
     return np.stack([fec.keys[index], fec.scores[index].view(np.uint64), fec.counts[index].view(np.uint64)], 1)
 
 

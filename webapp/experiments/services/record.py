@@ -1,4 +1,4 @@
-"""Write what a slice brought: curve points, ancestry, algorithms and finds.
+"""Write what a slice brought: curve points, algorithms and finds; ancestry.py writes the ancestry.
 
 Everything here may be written twice: a slice that is repeated after a crash reports the same rows again, and the
 database keeps the first.
@@ -9,25 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from django.db import connection
 from django.utils import timezone
 
 from engine.algorithm import Algorithm as Program
 from engine.ops import OP_SET_VERSION
 from webapp.experiments import lineage
-from webapp.experiments.models import Algorithm, Checkpoint, CurvePoint, Find, Individual, Island, Search, Waypoint
+from webapp.experiments.models import Algorithm, Checkpoint, CurvePoint, Find, Island, Search
 from webapp.experiments.permalink import PERMALINK_LENGTH, base58, permalink_of
 from webapp.experiments.services.numbers import finite
 
 BATCH = 2000
 CHECKPOINTS_KEPT = 2
-
-_INSERT_INDIVIDUALS = """
-    INSERT INTO experiments_individual (island_id, birth, parent, depth, mutation, change, score)
-    SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::integer[], %s::text[], %s::text[], %s::float8[])
-    ON CONFLICT DO NOTHING
-"""
-_change = Individual._meta.get_field("change")
 
 
 def record_points(island_id: int, points: Sequence, counters=None) -> None:
@@ -45,40 +37,6 @@ def record_points(island_id: int, points: Sequence, counters=None) -> None:
         for name in ("evaluations", "fec_hits", "cache_hits", "rejected"):
             setattr(rows[-1], name, getattr(counters, name))
     CurvePoint.objects.bulk_create(rows, batch_size=BATCH, ignore_conflicts=True)
-
-
-def record_individuals(island_id: int, individuals: Sequence) -> None:
-    """Store settled ancestry, parents before children, and the waypoints that it reaches."""
-    if not individuals:
-        return
-    inside = {one.birth for one in individuals}
-    parents = {one.parent for one in individuals if one.parent is not None and one.parent not in inside}
-    depths = dict(Individual.objects.filter(island_id=island_id, birth__in=parents).values_list("birth", "depth"))
-    columns: tuple[list, ...] = ([], [], [], [], [], [])
-    reached = []
-    for one in individuals:
-        if one.parent is not None and one.parent not in depths:
-            raise ValueError(f"ancestry: birth {one.birth} came before its parent {one.parent}")
-        depth = depths[one.birth] = 0 if one.parent is None else depths[one.parent] + 1
-        row = (one.birth, one.parent, depth, one.mutation, _change.get_prep_value(one.change), finite(one.score))
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-        if depth and depth % lineage.STRETCH == 0:
-            reached.append((one.birth, depth))
-    with connection.cursor() as cursor:
-        # Hundreds of rows a second and island: as arrays they cost a fraction of what model instances do.
-        cursor.execute(_INSERT_INDIVIDUALS, [island_id, *columns])
-    for birth, depth in reached:
-        _record_waypoint(island_id, birth, depth)
-
-
-def _record_waypoint(island_id: int, birth: int, depth: int) -> None:
-    base, steps = lineage.last_stretch(island_id, birth)
-    waypoint = Waypoint(
-        island_id=island_id, birth=birth, depth=depth, previous_island_id=base.island_id,
-        previous_birth=base.birth, program=steps[-1].program, stretch=lineage.to_json(lineage.summary(steps)),
-    )  # fmt: skip
-    Waypoint.objects.bulk_create([waypoint], ignore_conflicts=True)
 
 
 def record_algorithms(programs: Sequence[Program], *, published: bool) -> dict[bytes, Algorithm]:

@@ -11,7 +11,7 @@ import time
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Max, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -20,6 +20,7 @@ from engine.checkpoint import VERSION as CHECKPOINT_VERSION
 from engine.spec import SearchSpec, StopSpec
 from webapp.experiments.models import Find, Island, Search
 from webapp.experiments.services import live, record
+from webapp.experiments.services.ancestry import record_individuals
 from webapp.experiments.services.baselines import ensure_baselines
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.events import note, note_turn
@@ -145,6 +146,9 @@ def _others_wait() -> bool:
 def commit_progress(lease: Lease, report) -> None:
     """Store what is new within a slice, without a checkpoint: a repetition would bring the same rows again."""
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            # A crash of the database may forget it: the slice is then repeated anyway.
+            cursor.execute("SET LOCAL synchronous_commit = off")
         island = _own_island(lease)
         search = Search.objects.get(pk=island.search_id)
         _store(island, search, report)
@@ -286,7 +290,7 @@ def _queue_again(island: Island) -> None:
 
 def _store(island: Island, search: Search, report) -> None:
     record.record_points(island.pk, report.points, report.counters)
-    record.record_individuals(island.pk, report.individuals)
+    record_individuals(island, report.individuals)
     record.record_finds(island, search, report.finds)
 
 
