@@ -20,6 +20,9 @@ ABOVO_DATA = ENVIRONMENT.data
 ABOVO_OPEN_LAUNCH = ENVIRONMENT.open_launch
 ABOVO_SLICE_SECONDS = ENVIRONMENT.slice_seconds
 ABOVO_LEASE_SECONDS = ENVIRONMENT.lease_seconds
+ABOVO_QUOTA_ISLANDS = ENVIRONMENT.quota_islands
+ABOVO_QUOTA_SEARCH_SECONDS = ENVIRONMENT.quota_search_seconds
+ABOVO_QUOTA_UPLOAD_BYTES = ENVIRONMENT.quota_upload_bytes
 
 # Who may ask, and how: ABOVO_PUBLIC_URL with https turns on what only makes sense behind TLS.
 PUBLIC_URL = ENVIRONMENT.public_url
@@ -32,6 +35,8 @@ if ENVIRONMENT.bind not in ("0.0.0.0", "::"):
     ALLOWED_HOSTS.append(f"[{ENVIRONMENT.bind}]" if ":" in ENVIRONMENT.bind else ENVIRONMENT.bind)
 
 HTTPS = bool(PUBLIC_URL and PUBLIC_URL.scheme == "https")
+# How many proxies before us add to X-Forwarded-For; what comes from farther out anybody may have written.
+ABOVO_PROXIES = ENVIRONMENT.proxies if ENVIRONMENT.proxies is not None else int(HTTPS)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -48,6 +53,7 @@ X_FRAME_OPTIONS = "DENY"
 
 INSTALLED_APPS = [
     "webapp.experiments",
+    "webapp.people",
     "webapp.lib",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -109,6 +115,8 @@ DATABASES["default"]["OPTIONS"].setdefault("application_name", "abovo")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "experiments:home"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},

@@ -1,8 +1,9 @@
-"""Addresses. Names: experiments:<noun>[-<verb>]."""
+"""Addresses. Names: experiments:<noun>[-<verb>], people:<noun>."""
 
 from django.contrib import admin
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
+
+from webapp.people.urls import sign_in_urlpatterns
 
 handler400 = "webapp.experiments.views.errors.bad_request"
 handler403 = "webapp.experiments.views.errors.forbidden"
@@ -11,11 +12,7 @@ handler500 = "webapp.experiments.views.errors.server_error"
 
 urlpatterns = [
     path("", include("webapp.experiments.urls")),
-    path(
-        "login/",
-        LoginView.as_view(template_name="login.html", redirect_authenticated_user=True),
-        name="login",
-    ),
-    path("logout/", LogoutView.as_view(next_page="experiments:home"), name="logout"),
+    path("", include("webapp.people.urls")),
+    *sign_in_urlpatterns,
     path("admin/", admin.site.urls),
 ]

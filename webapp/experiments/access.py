@@ -1,4 +1,8 @@
-"""Who may see and do what. What somebody may not see is not there: a 404 for strangers, never a 403."""
+"""Who may see and do what: the one place that says so, for pages, downloads, pictures, feeds and the API.
+
+What somebody may not see is not there: a 404 for strangers, never a 403. Listed is what lists and feeds show; readable is
+what opens for who knows the address, that is, unlisted things too. Both hold for anything with an owner and a visibility.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,9 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from webapp.experiments.models import Algorithm, Find, Search
+from webapp.people.roles import is_administrator, is_researcher
+
+PUBLIC, UNLISTED, PRIVATE = Search.Visibility.values
 
 
 def launch_is_open() -> bool:
@@ -29,36 +36,56 @@ def launch_is_open() -> bool:
 
 
 def may_launch(user) -> bool:
-    """Whether the user may start searches."""
-    return user.is_authenticated or launch_is_open()
+    """Whether the user may start searches and bring data."""
+    return launch_is_open() or is_researcher(user)
 
 
-def may_steer(user, search: Search) -> bool:
-    """Whether the user may stop the search: its owner, staff, and for a search of nobody's whoever may launch."""
-    if user.is_authenticated and (user.is_staff or search.owner_id == user.pk):
+def may_steer(user, thing) -> bool:
+    """Whether the user may change a thing with an owner, such as a search: its owner, administrators, and for a thing of
+    nobody's whoever may launch."""
+    if is_administrator(user):
         return True
-    return search.owner_id is None and may_launch(user)
+    return may_launch(user) and (thing.owner_id is None or thing.owner_id == user.pk)
 
 
-def _owned_or(user, condition: Q, owner: str) -> Q:
-    if not user.is_authenticated:
-        return condition
-    return Q() if user.is_staff else condition | Q(**{owner: user})
+def listed(things: QuerySet, user) -> QuerySet:
+    """Return of things with owner and visibility those that lists show to the user: public ones and their own."""
+    return things.filter(_owned_or(user, Q(visibility=PUBLIC), "owner"))
+
+
+def readable(things: QuerySet, user) -> QuerySet:
+    """Return of things with owner and visibility those that the user may open: all but the private ones of others."""
+    return things.filter(_owned_or(user, ~Q(visibility=PRIVATE), "owner"))
 
 
 def listed_searches(user) -> QuerySet[Search]:
     """Return the searches that lists show to the user."""
-    return Search.objects.filter(_owned_or(user, Q(visibility=Search.Visibility.PUBLIC), "owner"))
+    return listed(Search.objects.all(), user)
 
 
 def readable_searches(user) -> QuerySet[Search]:
     """Return the searches that the user may open when they know the address."""
-    return Search.objects.filter(_owned_or(user, ~Q(visibility=Search.Visibility.PRIVATE), "owner"))
+    return readable(Search.objects.all(), user)
+
+
+def listed_finds(user) -> QuerySet[Find]:
+    """Return the finds that lists show to the user: those of listed searches."""
+    return Find.objects.filter(_owned_or(user, Q(search__visibility=PUBLIC), "search__owner"))
 
 
 def readable_finds(user) -> QuerySet[Find]:
     """Return the finds whose search the user may open."""
-    return Find.objects.filter(_owned_or(user, ~Q(search__visibility=Search.Visibility.PRIVATE), "search__owner"))
+    return Find.objects.filter(_owned_or(user, ~Q(search__visibility=PRIVATE), "search__owner"))
+
+
+def listed_algorithms(user) -> QuerySet[Algorithm]:
+    """Return the algorithms that lists show to the user: those that a listed search found."""
+    return Algorithm.objects.filter(pk__in=listed_finds(user).values("algorithm"))
+
+
+def readable_algorithms(user) -> QuerySet[Algorithm]:
+    """Return the algorithms that the user may open: published ones, and those of searches that they may open."""
+    return Algorithm.objects.filter(Q(published_at__isnull=False) | Q(pk__in=readable_finds(user).values("algorithm")))
 
 
 def get_search(user, search_id: int, *, related: tuple[str, ...] = ()) -> Search:
@@ -72,3 +99,9 @@ def get_algorithm(user, permalink: str) -> Algorithm:
     if algorithm.published_at is None and not readable_finds(user).filter(algorithm=algorithm).exists():
         raise Http404
     return algorithm
+
+
+def _owned_or(user, condition: Q, owner: str) -> Q:
+    if not user.is_authenticated:
+        return condition
+    return Q() if is_administrator(user) else condition | Q(**{owner: user})

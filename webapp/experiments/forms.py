@@ -116,6 +116,10 @@ class LaunchForm(forms.Form):
             self.spec = SearchSpec.from_json(data)
             check_datasets(self.spec)
         except SpecError as error:
-            field = FIELD_OF_SPEC.get(error.field)
-            self.add_error(field, error.message if field else str(error))
+            self.add_spec_error(error)
         return values
+
+    def add_spec_error(self, error: SpecError) -> None:
+        """Say what is wrong with the specification beside the field that stands for it, else above the form."""
+        field = FIELD_OF_SPEC.get(error.field)
+        self.add_error(field, error.message if field else str(error))

@@ -40,6 +40,10 @@ class Environment:
     open_launch: bool | None
     slice_seconds: float
     lease_seconds: float
+    quota_islands: int
+    quota_search_seconds: float
+    quota_upload_bytes: int
+    proxies: int | None
     log_level: str
     debug: bool
 
@@ -107,6 +111,10 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         open_launch={"": None, "0": False, "1": True}[get("ABOVO_OPEN_LAUNCH", "", _choice("", "0", "1"))],
         slice_seconds=get("ABOVO_SLICE_SECONDS", "5", _number(0.2, 60)),
         lease_seconds=get("ABOVO_LEASE_SECONDS", "20", _number(5, 3600)),
+        quota_islands=get("ABOVO_QUOTA_ISLANDS", "64", _whole(0, 1_000_000)),
+        quota_search_seconds=get("ABOVO_QUOTA_SEARCH_SECONDS", "86400", _number(1, 100_000_000)),
+        quota_upload_bytes=get("ABOVO_QUOTA_UPLOAD_BYTES", "1073741824", _whole(0, 10**15)),
+        proxies=get("ABOVO_PROXIES", "", _whole_or_none(0, 9)),
         log_level=get("ABOVO_LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
         debug=get("ABOVO_DEBUG", "0", _choice("0", "1")) == "1",
     )
@@ -131,6 +139,10 @@ NAMES = (
     "ABOVO_OPEN_LAUNCH",
     "ABOVO_SLICE_SECONDS",
     "ABOVO_LEASE_SECONDS",
+    "ABOVO_QUOTA_ISLANDS",
+    "ABOVO_QUOTA_SEARCH_SECONDS",
+    "ABOVO_QUOTA_UPLOAD_BYTES",
+    "ABOVO_PROXIES",
     "ABOVO_LOG_LEVEL",
     "ABOVO_DEBUG",
 )
@@ -175,11 +187,16 @@ def _path(name: str, value: str) -> Path:
 
 def _whole(low: int, high: int):
     def parse(name: str, value: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", value) or not low <= int(value) <= high:
+        if not re.fullmatch(r"[0-9]{1,16}", value) or not low <= int(value) <= high:
             raise BadSetting(name, value, f"a whole number from {low} to {high}")
         return int(value)
 
     return parse
+
+
+def _whole_or_none(low: int, high: int):
+    parse = _whole(low, high)
+    return lambda name, value: parse(name, value) if value else None
 
 
 def _number(low: float, high: float):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from engine.datasets import dataset_names
 from engine.spec import SearchSpec, SpecError
 from webapp.experiments.models import Island, Search
+from webapp.experiments.quotas import check_budget, check_islands
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.events import note
 
@@ -25,10 +27,14 @@ def launch_search(
     visibility: str = Search.Visibility.PUBLIC,
     priority: int = 0,
 ) -> Search:
-    """Store the search with its island and send for a worker once that is committed. Raises SpecError."""
+    """Store the search with its island and send for a worker once that is committed. Raises SpecError, QuotaError."""
     spec.check()
     check_datasets(spec)
+    check_budget(owner, spec)
+    if owner is None and visibility == Search.Visibility.PRIVATE:
+        raise SpecError("visibility", _("a private search needs an owner: sign in first"))
     with transaction.atomic():
+        check_islands(owner, more=1)
         search = Search.objects.create(
             owner=owner,
             title=title.strip() or spec.title or spec.name,

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from engine.spec import SearchSpec
+from engine.spec import SearchSpec, SpecError
 from webapp.experiments import access, charts, code, describe, log, queries, words
 from webapp.experiments.forms import LaunchForm
 from webapp.experiments.models import Find, Search
+from webapp.experiments.quotas import QuotaError
 from webapp.experiments.services.launch import launch_search
 
 PER_PAGE = 30
@@ -47,16 +48,24 @@ def search_list(request):
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request):
     if not access.may_launch(request.user):
+        if request.user.is_authenticated:
+            raise PermissionDenied
         return redirect_to_login(request.get_full_path(), reverse("login"))
     form = LaunchForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        search = launch_search(
-            spec=form.spec,
-            title=form.cleaned_data["title"],
-            seed=form.cleaned_data["seed"],
-            owner=request.user if request.user.is_authenticated else None,
-        )
-        return redirect(search)
+        try:
+            search = launch_search(
+                spec=form.spec,
+                title=form.cleaned_data["title"],
+                seed=form.cleaned_data["seed"],
+                owner=request.user if request.user.is_authenticated else None,
+            )
+        except SpecError as error:  # what the account may not have
+            form.add_spec_error(error)
+        except QuotaError as error:
+            form.add_error(None, error.message)
+        else:
+            return redirect(search)
     changed = (
         any(form[name].errors for name in ("seed", "population_size", "tournament_size")) if form.is_bound else False
     )

@@ -1,0 +1,91 @@
+"""Forms of accounts."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm, SetPasswordForm
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from webapp.people.models import ApiToken, Profile, Role
+from webapp.people.services import login
+from webapp.people.throttle import client_address
+
+
+class _Throttled:
+    """A sign-in form that slows down those who guess. throttled: refused without looking at the password."""
+
+    throttled = False
+
+    def clean(self):
+        who = {"username": self.cleaned_data.get("username") or "", "address": client_address(self.request)}
+        if seconds := login.attempt(**who):
+            self.throttled = True
+            minutes = -(-seconds // 60)
+            raise ValidationError(
+                ngettext(
+                    "Too many attempts. Try again in %(n)d minute.",
+                    "Too many attempts. Try again in %(n)d minutes.",
+                    minutes,
+                )
+                % {"n": minutes},
+                code="throttled",
+            )
+        cleaned = super().clean()
+        login.succeeded(**who)
+        return cleaned
+
+
+class SignInForm(_Throttled, AuthenticationForm):
+    pass
+
+
+class AdminSignInForm(_Throttled, AdminAuthenticationForm):
+    pass
+
+
+class JoinForm(BaseUserCreationForm):
+    """A new account's name and password."""
+
+    class Meta:
+        model = get_user_model()
+        fields = ("username",)
+
+    def clean_username(self):
+        """Names that differ only in case would be taken for each other."""
+        name = self.cleaned_data["username"]
+        if get_user_model().objects.filter(username__iexact=name).exists():
+            raise ValidationError(_("This name is taken."))
+        return name
+
+
+class NewPasswordForm(SetPasswordForm):
+    pass
+
+
+class InviteForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.RESEARCHER, label=_("Role"))
+    note = forms.CharField(max_length=200, required=False, label=_("For whom"))
+
+
+class AccountForm(forms.ModelForm):
+    """An account's role and limits."""
+
+    role = forms.ChoiceField(choices=Role.choices, label=_("Role"))
+    is_active = forms.BooleanField(required=False, label=_("May sign in"))
+    field_order = ("role", "is_active")
+
+    class Meta:
+        model = Profile
+        fields = ("max_islands", "max_search_seconds", "max_upload_bytes")
+
+
+class TokenForm(forms.Form):
+    LIFETIMES = ((30, _("30 days")), (90, _("90 days")), (365, _("a year")), (0, _("no end")))
+
+    name = forms.CharField(max_length=100, label=_("What it is for"))
+    scope = forms.ChoiceField(choices=ApiToken.Scope.choices, initial=ApiToken.Scope.READ, label=_("It may"))
+    days = forms.TypedChoiceField(choices=LIFETIMES, coerce=int, initial=90, label=_("It ends after"))

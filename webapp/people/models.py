@@ -1,0 +1,120 @@
+"""Who people are here. Accounts are Django's; secrets (tokens, links) are kept as digests only."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Length
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+models.BinaryField.register_lookup(Length)
+
+
+class Role(models.TextChoices):
+    """What an account is for. An administrator is whom Django calls staff; the others are told apart by the profile."""
+
+    VIEWER = "viewer", _("Viewer")
+    RESEARCHER = "researcher", _("Researcher")
+    ADMINISTRATOR = "administrator", _("Administrator")
+
+
+class Profile(models.Model):
+    """What is known of an account beyond Django's row; an account without one is a researcher with the usual limits.
+
+    The limits override those of the installation (webapp.people.limits); None: the installation's.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="profile"
+    )
+    role = models.CharField(
+        _("role"), max_length=13, default=Role.RESEARCHER,
+        choices=[choice for choice in Role.choices if choice[0] != Role.ADMINISTRATOR],
+    )  # fmt: skip
+    max_islands = models.PositiveIntegerField(_("islands at a time"), null=True, blank=True)
+    max_search_seconds = models.FloatField(
+        _("seconds a search"), null=True, blank=True, validators=[MinValueValidator(0.0)]
+    )
+    max_upload_bytes = models.PositiveBigIntegerField(_("bytes uploaded"), null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="profile_role_known", condition=Q(role__in=("viewer", "researcher"))),
+        ]
+
+    def __str__(self) -> str:
+        return f"profile of {self.user_id}"
+
+
+class Invitation(models.Model):
+    """A link that opens once: to a new account, or, with a user, to a new password for an old one."""
+
+    digest = models.BinaryField(max_length=32, unique=True)
+    role = models.CharField(max_length=13, choices=Role, default=Role.RESEARCHER)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="reset_links"
+    )
+    note = models.CharField(_("for whom"), max_length=200, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="invitations"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    used_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.CheckConstraint(name="invitation_digest_whole", condition=Q(digest__length=32)),
+            models.CheckConstraint(
+                name="invitation_role_known", condition=Q(role__in=("viewer", "researcher", "administrator"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk}"
+
+
+class ApiToken(models.Model):
+    """A bearer token of the API. hint: its first characters, by which its owner tells it from others."""
+
+    class Scope(models.TextChoices):
+        READ = "read", _("Read")
+        LAUNCH = "launch", _("Read and launch")
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(_("name"), max_length=100)
+    digest = models.BinaryField(max_length=32, unique=True)
+    hint = models.CharField(max_length=12)
+    scope = models.CharField(_("scope"), max_length=6, choices=Scope, default=Scope.READ)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.CheckConstraint(name="apitoken_digest_whole", condition=Q(digest__length=32)),
+            models.CheckConstraint(name="apitoken_scope_known", condition=Q(scope__in=("read", "launch"))),
+        ]
+
+    def __str__(self) -> str:
+        return f"token {self.hint}… of {self.user_id}"
+
+
+class RateCount(models.Model):
+    """How often something happened in the present window of time; see webapp.people.throttle."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    window = models.BigIntegerField()
+    count = models.PositiveIntegerField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.count}"

@@ -1,0 +1,53 @@
+"""Change accounts: role, limits, whether they may sign in."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from webapp.people.models import Profile, Role
+
+
+class LastAdministrator(ValueError):
+    """The change would leave nobody who can undo it."""
+
+
+def change_account(
+    *,
+    user_id: int,
+    role: str,
+    is_active: bool,
+    max_islands: int | None = None,
+    max_search_seconds: float | None = None,
+    max_upload_bytes: int | None = None,
+) -> None:
+    """Set role, limits and whether the account may sign in. Raises LastAdministrator."""
+    User = get_user_model()
+    with transaction.atomic():
+        # In one order, so that two who demote each other at once cannot both succeed.
+        staff = set(
+            User.objects.select_for_update()
+            .filter(is_staff=True, is_active=True)
+            .order_by("pk")
+            .values_list("pk", flat=True)
+        )
+        stays = role == Role.ADMINISTRATOR and is_active
+        if user_id in staff and len(staff) == 1 and not stays:
+            raise LastAdministrator
+        user = User.objects.select_for_update().get(pk=user_id)
+        user.is_active = is_active
+        user.save(update_fields=["is_active"])
+        limits = {
+            "max_islands": max_islands, "max_search_seconds": max_search_seconds, "max_upload_bytes": max_upload_bytes,
+        }  # fmt: skip
+        set_role(user, role, **limits)
+
+
+def set_role(user, role: str, **limits) -> None:
+    """Give a stored account its role (and limits, where named)."""
+    administrator = role == Role.ADMINISTRATOR
+    if (user.is_staff, user.is_superuser) != (administrator, administrator):
+        user.is_staff = user.is_superuser = administrator
+        user.save(update_fields=["is_staff", "is_superuser"])
+    values = {"role": Role.RESEARCHER if administrator else role, **limits}
+    Profile.objects.update_or_create(user=user, defaults=values)

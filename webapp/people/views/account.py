@@ -1,0 +1,78 @@
+"""One's own account: role, limits and their use, password, tokens."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import PasswordChangeView
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from webapp.experiments.quotas import usage_of
+from webapp.people.forms import TokenForm
+from webapp.people.roles import role_of
+from webapp.people.services.tokens import PER_ACCOUNT, TooMany, create_token, revoke_token
+
+
+@never_cache
+@login_required
+@require_safe
+def account(request):
+    return _page(request)
+
+
+class ChangePassword(PasswordChangeView):
+    template_name = "people/password.html"
+    success_url = reverse_lazy("people:account")
+
+    def form_valid(self, form):
+        messages.success(self.request, _("Your password was changed. Other browsers have been signed out."))
+        return super().form_valid(form)
+
+    def form_invalid(self, form):
+        response = super().form_invalid(form)
+        response.status_code = 422
+        return response
+
+
+@never_cache
+@login_required
+@require_POST
+def make_token(request):
+    """Make a token and show it: on this answer only, so there is no redirect."""
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form=form, status=422)
+    values = form.cleaned_data
+    try:
+        token, secret = create_token(
+            user=request.user, name=values["name"], scope=values["scope"], days=values["days"] or None
+        )
+    except TooMany:
+        form.add_error(None, _("An account has %(n)d tokens at most: end one first.") % {"n": PER_ACCOUNT})
+        return _page(request, form=form, status=422)
+    return _page(request, made=token, secret=secret, status=201)
+
+
+@never_cache
+@login_required
+@require_POST
+def end_token(request, token_id: int):
+    if revoke_token(user=request.user, token_id=token_id):
+        messages.success(request, _("The token was ended: who uses it is refused from now on."))
+    return redirect("people:account")
+
+
+def _page(request, *, form: TokenForm | None = None, made=None, secret: str = "", status: int = 200):
+    context = {
+        "role": role_of(request.user),
+        "usage": usage_of(request.user),
+        "tokens": request.user.api_tokens.all(),
+        "form": form or TokenForm(),
+        "made": made,
+        "secret": secret,
+    }
+    return render(request, "people/account.html", context, status=status)
