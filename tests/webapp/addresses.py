@@ -1,0 +1,89 @@
+"""Who may open which address: one line for each name in the URLconf. A new address needs its line here.
+
+A rule says of a role whether what the address shows is there for it at all (else 404), and whether it may do what the
+address does (else 403, or off to the sign-in page). Addresses about a thing are asked for a public, an unlisted and a private one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+ROLES = ("anonymous", "viewer", "stranger", "owner", "administrator")
+VISIBILITIES = ("public", "unlisted", "private")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """sees, may: of (role, visibility of the thing). visibility is "" where the address is about no thing."""
+
+    sees: Callable[[str, str], bool]
+    may: Callable[[str, str], bool] = lambda role, visibility: True
+
+
+def everybody(role, visibility):
+    return True
+
+
+def by_visibility(role, visibility):
+    return visibility != "private" or role in ("owner", "administrator")
+
+
+def steerers(role, visibility):
+    return role in ("owner", "administrator")
+
+
+def researchers(role, visibility):
+    return role in ("stranger", "owner", "administrator")
+
+
+def signed_in(role, visibility):
+    return role != "anonymous"
+
+
+def administrators(role, visibility):
+    return role == "administrator"
+
+
+OPEN = Rule(everybody)
+READ = Rule(by_visibility)
+STEER = Rule(by_visibility, steerers)
+LAUNCH = Rule(everybody, researchers)
+ACCOUNT = Rule(everybody, signed_in)
+ADMINISTRATOR = Rule(administrators)
+
+RULES = {
+    "experiments:home": OPEN,
+    "experiments:learn": OPEN,
+    "experiments:ops": OPEN,
+    "experiments:searches": OPEN,
+    "experiments:launch": LAUNCH,
+    "experiments:search": READ,
+    "experiments:search-live": READ,
+    "experiments:search-stop": STEER,
+    "experiments:algorithm": READ,
+    "experiments:ancestry": READ,
+    "experiments:program-json": READ,
+    "experiments:program-python": READ,
+    "experiments:program-sklearn": READ,
+    "experiments:program-latex": READ,
+    "experiments:program-text": READ,
+    "experiments:curve-csv": READ,
+    "experiments:ancestry-json": READ,
+    "people:join": OPEN,
+    "people:account": ACCOUNT,
+    "people:password": ACCOUNT,
+    "people:token-make": ACCOUNT,
+    "people:token-end": ACCOUNT,
+    "people:people": ADMINISTRATOR,
+    "people:invite": ADMINISTRATOR,
+    "people:withdraw": ADMINISTRATOR,
+    "people:person": ADMINISTRATOR,
+    "people:new-password": ADMINISTRATOR,
+    "login": OPEN,
+    "logout": OPEN,
+}
+"""Name of each address: who sees it, who may. Django's own administration is tested by its prefix."""
+
+UNNAMED = {"a/<permalink:permalink>/"}
+"""Patterns without a name: redirects that show nothing."""

@@ -1,0 +1,135 @@
+"""The matrix of role and address, generated from the URLconf: what somebody may not see is not there for them."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import transaction
+from django.urls import URLPattern, get_resolver, reverse
+
+from webapp.experiments.models import Measurement
+from webapp.people.models import Role
+from webapp.people.services import accounts, invitations, tokens
+
+from .addresses import ROLES, RULES, UNNAMED, VISIBILITIES
+
+pytestmark = pytest.mark.django_db
+
+
+def addresses(patterns=None, namespace="", prefix=""):
+    """Yield (name with namespace, names of arguments, pattern as written) of every address but Django's administration."""
+    for one in get_resolver().url_patterns if patterns is None else patterns:
+        route = prefix + str(one.pattern)
+        if isinstance(one, URLPattern):
+            yield (f"{namespace}{one.name}" if one.name else None), tuple(one.pattern.converters), route
+        elif one.namespace != "admin":
+            inner = f"{namespace}{one.namespace}:" if one.namespace else namespace
+            yield from addresses(one.url_patterns, inner, route)
+
+
+def test_every_address_has_a_rule():
+    found = list(addresses())
+    named = {name for name, _arguments, _route in found if name}
+    assert named - set(RULES) == set(), "tests/webapp/addresses.py says who may open an address: add a line for these"
+    assert set(RULES) - named == set(), "rules of addresses that are no longer there"
+    assert {route for name, _arguments, route in found if not name} == UNNAMED
+
+
+@pytest.fixture
+def world(client, make_search, run, owner, stranger, administrator, django_user_model, settings):
+    """Somebody of each role, and for each argument of addresses the owner's things by visibility."""
+    settings.ABOVO_OPEN_LAUNCH = False
+    viewer = django_user_model.objects.create_user("viewer")
+    accounts.set_role(viewer, Role.VIEWER)
+    people = {"anonymous": None, "viewer": viewer, "stranger": stranger, "owner": owner, "administrator": administrator}
+    things: dict[str, dict[str, object]] = {"search_id": {}, "permalink": {}}
+    for seed, visibility in enumerate(VISIBILITIES, 1):
+        search = make_search(owner=owner, visibility=visibility, seed=seed, title=f"The {visibility} search")
+        run(search)
+        Measurement.objects.create(
+            find=search.best,
+            data={"tasks": {}, "examples": [1], "role": "select", "curve": {"found": [[0.5, 0.5, 0.5]]}},
+        )
+        things["search_id"][visibility] = search.pk
+        things["permalink"][visibility] = search.best.algorithm.permalink
+    invitation, secret = invitations.invite(by=administrator)
+    token, _secret = tokens.create_token(user=owner, name="a", scope="read")
+    same = {
+        "user_id": owner.pk, "token_id": token.pk, "invitation_id": invitation.pk, "secret": secret,
+    }  # fmt: skip
+    return people, things, same
+
+
+def visit(client, user, method, path):
+    """Ask for an address as somebody; whatever that did is undone."""
+    client.logout()
+    if user is not None:
+        client.force_login(user)
+    with transaction.atomic():
+        response = getattr(client, method)(path)
+        if response.streaming:
+            list(response.streaming_content)
+        transaction.set_rollback(True)
+    return response
+
+
+def test_what_each_role_finds_at_each_address(client, world):
+    people, things, same = world
+    wrong = []
+    for name, arguments, _route in addresses():
+        if name is None:
+            continue
+        rule = RULES[name]
+        by_visibility = [argument for argument in arguments if argument in things]
+        assert set(arguments) <= {*things, *same}, f"{name}: say in `world` what its arguments stand for"
+        for visibility in VISIBILITIES if by_visibility else ("",):
+            values = {argument: things[argument][visibility] for argument in by_visibility}
+            path = reverse(name, kwargs={**{one: same[one] for one in arguments if one in same}, **values})
+            for role in ROLES:
+                answers = [visit(client, people[role], method, path) for method in ("get", "post")]
+                # A method that an address does not know says nothing about what is there.
+                found = {answer.status_code for answer in answers} - {405}
+                to_sign_in = any(answer.headers.get("Location", "").startswith("/login/") for answer in answers)
+                if not rule.sees(role, visibility):
+                    good = found == {404}
+                elif not rule.may(role, visibility):
+                    good = (found <= {403} or to_sign_in) and 404 not in found
+                else:
+                    good = not found & {401, 403, 404} and not to_sign_in and max(found) < 500
+                if not good:
+                    wrong.append(f"{role} at {name} ({visibility or 'no thing'}): {sorted(found)}")
+    assert wrong == []
+
+
+def test_lists_and_feeds_show_only_what_is_listed(client, world):
+    """Every address without a thing of its own, asked by strangers: nothing of what is unlisted or private is in it."""
+    people, things, _same = world
+    hidden = [f"The {visibility} search" for visibility in ("unlisted", "private")]
+    hidden += [str(things["permalink"][visibility]) for visibility in ("unlisted", "private")]
+    for name, arguments, _route in addresses():
+        if name is None or arguments:
+            continue
+        for role in ("anonymous", "viewer", "stranger"):
+            response = visit(client, people[role], "get", reverse(name))
+            text = b"".join(response.streaming_content if response.streaming else [response.content]).decode()
+            assert [word for word in hidden if word in text] == [], (role, name)
+    text = visit(client, people["owner"], "get", "/searches/").content.decode()
+    assert "The private search" in text and "The unlisted search" in text
+
+
+def test_the_administration_is_closed(client, world):
+    people, _things, _same = world
+    for role in ("anonymous", "viewer", "stranger", "owner"):
+        for path in ("/admin/", "/admin/experiments/search/", "/admin/auth/user/", "/admin/people/profile/"):
+            response = visit(client, people[role], "get", path)
+            assert response.status_code == 404 or response.headers["Location"].startswith("/admin/login/")
+
+
+def test_a_public_find_opens_what_a_private_search_found_too(client, world, make_search, run, owner):
+    """An algorithm is open as soon as one search that found it is; the private search stays hidden on its page."""
+    people, things, _same = world
+    again = make_search(owner=owner, visibility="public", seed=3, title="The open search")  # the private one's seed
+    run(again)
+    response = visit(client, people["stranger"], "get", f"/a/{things['permalink']['private']}")
+    text = response.content.decode()
+    assert response.status_code == 200 and "The private search" not in text
+    assert f"/searches/{things['search_id']['private']}/" not in text
