@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from engine.spec import SpecError
 from webapp.experiments import access, quotas
+from webapp.experiments.services import steer
 from webapp.experiments.services.launch import launch_search
 from webapp.people.models import ApiToken, Invitation, Profile, Role
 from webapp.people.roles import role_of
@@ -263,6 +264,20 @@ def test_budget_of_a_search(limited, digits):
             launch_search(spec=spec, owner=limited)
         assert refused.value.field == "stop.max_seconds"
     launch_search(spec=endless, owner=None)
+
+
+def test_limits_hold_for_steering_too(limited, administrator, make_search, digits):
+    search = make_search(owner=limited)
+    with pytest.raises(SpecError, match="may last"):
+        steer.extend_search(search_id=search.pk, more_seconds=1, by=limited)
+    steer.extend_search(search_id=search.pk, more_seconds=1, by=administrator)
+    steer.pause_search(search_id=search.pk, by=limited)
+    make_search(owner=limited)
+    make_search(owner=limited)
+    with pytest.raises(quotas.QuotaError):
+        steer.resume_search(search_id=search.pk, by=limited)
+    search.refresh_from_db()
+    assert search.state == "paused" and not search.islands.filter(state="queued").exists()
 
 
 def test_uploads(limited, administrator):

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from engine.spec import SearchSpec, SpecError
 from webapp.experiments.models import Algorithm, Checkpoint, CurvePoint, Find, Individual, Island, Search
+from webapp.experiments.quotas import check_budget, check_islands
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.events import note
 
@@ -50,7 +51,7 @@ def pause_search(*, search_id: int, by=None) -> Search:
 def resume_search(*, search_id: int, by=None) -> Search:
     """Let a paused search go on where it was; one that is about to pause goes on without.
 
-    Raises SteerError if the search has ended or is stopping.
+    Raises SteerError if the search has ended or is stopping, QuotaError if too many islands would be at work.
     """
     with transaction.atomic():
         search = _locked(search_id)
@@ -58,6 +59,7 @@ def resume_search(*, search_id: int, by=None) -> Search:
             return search
         if not search.can_resume:
             raise SteerError(_cannot(search, _("resumed")))
+        check_islands(_account(search, by), more=search.islands.filter(state=Island.State.PAUSED).count())
         runs = Island.objects.filter(search=search, state=Island.State.RUNNING).exists()
         search.state = Search.State.RUNNING if runs and search.individuals else Search.State.QUEUED
         search.save(update_fields=["state"])
@@ -92,7 +94,8 @@ def stop_search(*, search_id: int, by=None) -> Search:
 def extend_search(*, search_id: int, more_seconds: float, by=None) -> Search:
     """Raise a search's time limit by so many seconds; a worker that holds it sees that at its next slice.
 
-    Raises SteerError if the search has ended, is stopping or has no time limit, SpecError if the number is not allowed.
+    Raises SteerError if the search has ended, is stopping or has no time limit, SpecError if the number is not allowed
+    (in itself, or to the account of who asks).
     """
     if not 0 < more_seconds <= MOST_SECONDS_MORE:
         raise SpecError(
@@ -107,7 +110,9 @@ def extend_search(*, search_id: int, more_seconds: float, by=None) -> Search:
         if not spec.stop.max_seconds:
             raise SteerError(_("This search has no time limit."))
         stop = replace(spec.stop, max_seconds=spec.stop.max_seconds + more_seconds)
-        search.spec = spec.with_changes(stop=stop).to_json()
+        longer = spec.with_changes(stop=stop)
+        check_budget(_account(search, by), longer)
+        search.spec = longer.to_json()
         search.save(update_fields=["spec"])
         note(search.pk, "extended", user=by, more_seconds=more_seconds, max_seconds=stop.max_seconds)
     return search
@@ -187,6 +192,11 @@ def settle_search(search: Search) -> None:
 
 def _locked(search_id: int) -> Search:
     return Search.objects.select_for_update().get(pk=search_id)
+
+
+def _account(search: Search, by):
+    """Return whose limits count: those of who asks, else of the owner."""
+    return by if by is not None and by.is_authenticated else search.owner
 
 
 def _cannot(search: Search, what: str) -> str:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from engine.spec import SpecError
 from webapp.experiments import access
 from webapp.experiments.models import Search
+from webapp.experiments.quotas import QuotaError
 from webapp.experiments.services import steer
 from webapp.experiments.views.searches import live_fragment
 
@@ -30,7 +31,7 @@ def _do(request, search_id: int, verb, **values):
         verb(search_id=search.pk, by=request.user, **values)
     except steer.SteerError as error:
         problem = str(error)
-    except SpecError as error:
+    except (SpecError, QuotaError) as error:
         problem = error.message
     if request.htmx:
         return live_fragment(request, search_id, problem=problem)
