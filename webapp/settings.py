@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.contrib.postgres",
     "django_htmx",
     "template_partials",
 ]
@@ -192,6 +193,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "experiments.measure_job",
         "schedule": 10.0,
         "options": {"queue": "default", "expires": 10},
+    },
+    "gallery": {
+        "task": "experiments.gallery_job",
+        "schedule": 5.0,
+        "options": {"queue": "default", "expires": 5},
     },
 }
 

@@ -175,10 +175,10 @@ class Excerpt:
     more: int
 
 
-def excerpt(program: Mapping[str, Any], *, features_size: int | None, limit: int = 3) -> list[Excerpt]:
+def excerpt(functions: Sequence[Listing], *, limit: int = 3) -> list[Excerpt]:
     """Return the beginnings of Predict and Learn."""
     result = []
-    for function in listings(program, features_size=features_size)[1:]:
+    for function in functions[1:]:
         lines = function.live_lines
         result.append(Excerpt(function.name, function.title, lines[:limit], max(len(lines) - limit, 0)))
     return result

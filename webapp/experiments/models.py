@@ -520,3 +520,6 @@ class Trial(models.Model):
 
     def __str__(self) -> str:
         return f"trial {self.key}"
+
+
+from webapp.experiments.gallery_models import Discovery, GalleryChange  # noqa: E402, F401  (Django finds models here)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from webapp.experiments.services.evaluate import evaluate_all
+from webapp.experiments.services.gallery import refresh_pending
 from webapp.experiments.services.measure import measure_all
 from webapp.experiments.services.slices import run_slices
 from webapp.experiments.services.watchdog import watch
@@ -26,3 +27,9 @@ def watchdog_job() -> dict[str, int]:
 def measure_job() -> int:
     """Do the evaluations that somebody asked for, then measure finds."""
     return evaluate_all() + measure_all()
+
+
+@shared_task(name="experiments.gallery_job", ignore_result=True)
+def gallery_job() -> int:
+    """Bring the gallery up to date with what was found since the last look."""
+    return refresh_pending()

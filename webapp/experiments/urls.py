@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.experiments.views import algorithms, downloads, pages, searches, steer
+from webapp.experiments.views import algorithms, downloads, gallery, pages, searches, steer
 
 
 class PermalinkConverter:
@@ -23,6 +23,7 @@ app_name = "experiments"
 
 urlpatterns = [
     path("", pages.home, name="home"),
+    path("discoveries/", gallery.discoveries, name="discoveries"),
     path("learn/", pages.learn, name="learn"),
     path("learn/ops/", pages.ops, name="ops"),
     path("searches/", searches.search_list, name="searches"),

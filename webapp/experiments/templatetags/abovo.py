@@ -23,6 +23,12 @@ register.filter("role_note", words.note)
 register.filter("motif_slug", words.motif_slug)
 
 
+@register.filter
+def unlocalized(value) -> str:
+    """Print a number as form fields take it, whatever the language."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 @register.simple_tag
 def code_line(pieces) -> SafeString:
     """Print a line of pseudocode, its registers, numbers and names in spans."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from django.core.paginator import Paginator
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from engine.ops import OPS
 from engine.spec import SearchSpec
-from webapp.experiments import charts, code, describe, queries, words
+from webapp.experiments import charts, code, describe, gallery, queries, words
+from webapp.experiments.models import Discovery, Search
 
-PER_PAGE = 24
+LATEST = 6
 
 OP_GROUPS = (
     ("s", "Scalars", "Ops that write a scalar."),
@@ -21,30 +21,52 @@ OP_GROUPS = (
 
 @require_safe
 def home(request):
-    """Discoveries: the best algorithm of every search that found one."""
-    page = Paginator(queries.discoveries_for(request.user), PER_PAGE).get_page(request.GET.get("page"))
-    lines = queries.best_scores([search.pk for search in page])
-    entries = []
-    for search in page:
-        spec = SearchSpec.from_json(search.spec)
-        find = search.result or search.best
-        find.search = search  # already here: no query a row
-        _, annotation = code.annotated(find.algorithm, features_size=spec.search_tasks.features)
-        entries.append(
-            {
-                "search": search,
-                "find": find,
-                "algorithm": find.algorithm,
-                "title": words.title(find.algorithm, annotation, spec),
-                "verdict": describe.verdict(find, spec),
-                "score": find.final_score if find.final_score is not None else find.score,
-                "score_words": describe.score_words(find, spec),
-                "excerpt": code.excerpt(find.algorithm.program, features_size=spec.search_tasks.features),
-                "spark": charts.sparkline(lines[search.pk], x_end=search.individuals, y_floor=queries.chance(spec)),
-            }
-        )
+    """What this is, in a minute: the best discovery, the latest ones, how to start."""
+    searches = list(queries.discoveries_for(request.user)[:LATEST])
+    lines = queries.best_scores([search.pk for search in searches])
+    entries = [_latest(search, lines[search.pk]) for search in searches]
+    best = gallery.best()
     active = queries.searches_for(request.user, state="running")[:3] if not entries else ()
-    return render(request, "experiments/home.html", {"page": page, "entries": entries, "active": active})
+    return render(
+        request,
+        "experiments/home.html",
+        {"featured": _featured(best) if best else None, "entries": entries, "active": active},
+    )
+
+
+def _featured(row: Discovery) -> dict:
+    """Return the best discovery with its program to read."""
+    spec = SearchSpec.from_json(row.find.search.spec)
+    functions, annotation = code.annotated(row.algorithm, features_size=spec.search_tasks.features)
+    return {
+        "search": row.find.search,
+        "find": row.find,
+        "algorithm": row.algorithm,
+        "title": words.title(row.algorithm, annotation, spec),
+        "sentences": words.sentences(annotation),
+        "verdict": describe.verdict(row.find, spec),
+        "functions": functions,
+    }
+
+
+def _latest(search: Search, line: list) -> dict:
+    """Return a search's best algorithm with the beginning of its program."""
+    spec = SearchSpec.from_json(search.spec)
+    find = search.result or search.best
+    find.search = search  # already here: no query a row
+    features = spec.search_tasks.features
+    functions, annotation = code.annotated(find.algorithm, features_size=features)
+    return {
+        "search": search,
+        "find": find,
+        "algorithm": find.algorithm,
+        "title": words.title(find.algorithm, annotation, spec),
+        "verdict": describe.verdict(find, spec),
+        "score": find.final_score if find.final_score is not None else find.score,
+        "score_words": describe.score_words(find, spec),
+        "excerpt": code.excerpt(functions),
+        "spark": charts.sparkline(line, x_end=search.individuals, y_floor=queries.chance(spec)),
+    }
 
 
 @require_safe
