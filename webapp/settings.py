@@ -140,7 +140,14 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = DEBUG
+# What people upload: to the storage, through temporary files, never more than the engine would read.
 MEDIA_ROOT = ABOVO_DATA
+ABOVO_UPLOAD_BYTES = 1 << 30
+FILE_UPLOAD_HANDLERS = [
+    "webapp.lib.uploads.BoundedUpload",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # Celery. The database says what is to be done, messages only say when: losing, doubling or delaying one changes nothing.
 # Two queues: `slices` for the long work of searches, `default` for short jobs, so that neither waits for the other. Code
@@ -198,6 +205,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "experiments.gallery_job",
         "schedule": 5.0,
         "options": {"queue": "default", "expires": 5},
+    },
+    "check-datasets": {
+        "task": "experiments.check_dataset_job",
+        "schedule": 30.0,
+        "options": {"queue": "default", "expires": 30},
     },
 }
 

@@ -15,10 +15,13 @@ from pathlib import Path
 from engine.datasets import base, bundled, cifar, csv_file, idx, npz
 from engine.datasets.base import Dataset, DatasetError
 
-__all__ = ["OFFICIAL", "Dataset", "DatasetError", "data_folder", "dataset_names", "load_dataset"]
+__all__ = ["OFFICIAL", "Dataset", "DatasetError", "data_folder", "dataset_files", "dataset_names", "load_dataset"]
 
 OFFICIAL = ("mnist", "fashion_mnist", "cifar10")
 """Public data sets that `manage.py fetch_dataset` gets."""
+
+UPLOADS = "uploads"
+"""Subfolder whose data sets are known by name but not listed: they may be somebody's own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _TABLES: dict[str, Callable[..., Dataset]] = {".npz": npz.load, ".csv": csv_file.load}
@@ -37,7 +40,7 @@ def dataset_names() -> tuple[str, ...]:
         for path in folder.iterdir():
             if path.suffix in _TABLES:
                 names.add(path.stem)
-            elif path.is_dir() and _NAME.fullmatch(path.name) and _find(path.name):
+            elif path.is_dir() and path.name != UPLOADS and _NAME.fullmatch(path.name) and _find(path.name):
                 names.add(path.name)
         if cifar.files(folder):
             names.add("cifar10")
@@ -72,9 +75,18 @@ def load_dataset(name: str) -> Dataset:
     return _load(load, name, paths, tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
 
 
+def dataset_files(name: str) -> tuple[Path, ...]:
+    """Return the files of a dataset of the data folder; () if there is none of that name, or it is bundled."""
+    found = None if name in bundled.BUNDLED or not _NAME.fullmatch(name) else _find(name)
+    return found[1] if found else ()
+
+
 def _find(name: str) -> tuple[Callable[..., Dataset], tuple[Path, ...]] | None:
-    """Return how to read a dataset of the data folder, and its files."""
-    folder = data_folder()
+    """Return how to read a dataset of the data folder or of its subfolder `uploads`, and its files."""
+    return _find_in(data_folder(), name) or _find_in(data_folder() / UPLOADS, name)
+
+
+def _find_in(folder: Path, name: str) -> tuple[Callable[..., Dataset], tuple[Path, ...]] | None:
     for suffix, load in _TABLES.items():
         path = folder / f"{name}{suffix}"
         if path.exists():

@@ -54,6 +54,7 @@ ADMINISTRATOR = Rule(administrators)
 
 RULES = {
     "experiments:home": OPEN,
+    "experiments:discoveries": OPEN,
     "experiments:learn": OPEN,
     "experiments:ops": OPEN,
     "experiments:searches": OPEN,
@@ -66,6 +67,11 @@ RULES = {
     "experiments:search-extend": STEER,
     "experiments:search-priority": STEER,
     "experiments:search-delete": STEER,
+    "experiments:datasets": OPEN,
+    "experiments:dataset-upload": LAUNCH,
+    "experiments:dataset": READ,
+    "experiments:dataset-visibility": STEER,
+    "experiments:dataset-delete": STEER,
     "experiments:algorithm": READ,
     "experiments:ancestry": READ,
     "experiments:program-json": READ,

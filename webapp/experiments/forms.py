@@ -9,6 +9,7 @@ from engine.datasets import dataset_names
 from engine.presets import preset, preset_names
 from engine.spec import SearchSpec, SpecError
 from webapp.experiments.describe import count, duration
+from webapp.experiments.models import Search
 from webapp.experiments.services.launch import SEED_LIMIT, check_datasets, datasets_of
 
 FIRST_PRESETS = ("digits", "linear-demo", "digits-all-ops")
@@ -25,6 +26,44 @@ FIELD_OF_SPEC = {
     "final_tasks.dataset": "preset",
 }
 """Form field that stands for each field of the specification; errors of others stand above the form."""
+
+
+class FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """One file or several; cleans to a list."""
+
+    widget = FilesInput
+
+    def clean(self, data, initial=None):
+        return [super(FilesField, self).clean(one, initial) for one in (data or [None])]
+
+
+class UploadForm(forms.Form):
+    """A data set to upload; what its files may be is checked where they are taken in."""
+
+    files = FilesField(label=_("Files"), help_text=_("The idx form has four files: choose them together."))
+    name = forms.CharField(
+        max_length=60,
+        label=_("Name"),
+        help_text=_("What specifications call it: small letters, digits, dashes, underscores."),
+    )
+    title = forms.CharField(
+        max_length=200, required=False, label=_("Title"), help_text=_("What lists call it. Empty: its name.")
+    )
+    visibility = forms.ChoiceField(
+        label=_("Who may see it"),
+        choices=Search.Visibility.choices,
+        help_text=_("Private: you and administrators. Unlisted: whoever knows the address. Public: everybody."),
+    )
+
+    def __init__(self, *args, owner, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.fields["visibility"].initial = Search.Visibility.PRIVATE if owner else Search.Visibility.PUBLIC
+        if owner is None:
+            self.fields["visibility"].choices = [one for one in Search.Visibility.choices if one[0] != "private"]
 
 
 class LaunchForm(forms.Form):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from webapp.experiments.services.datasets import check_dataset, check_next
 from webapp.experiments.services.evaluate import evaluate_all
 from webapp.experiments.services.gallery import refresh_pending
 from webapp.experiments.services.measure import measure_all
@@ -33,3 +34,9 @@ def measure_job() -> int:
 def gallery_job() -> int:
     """Bring the gallery up to date with what was found since the last look."""
     return refresh_pending()
+
+
+@shared_task(name="experiments.check_dataset_job", ignore_result=True)
+def check_dataset_job(dataset_id: int | None = None) -> int | None:
+    """Check an uploaded data set; without a number the one that has waited longest."""
+    return check_next() if dataset_id is None else check_dataset(dataset_id=dataset_id)

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.experiments.views import algorithms, downloads, gallery, pages, searches, steer
+from webapp.experiments.views import algorithms, data, downloads, gallery, pages, searches, steer
 
 
 class PermalinkConverter:
@@ -17,7 +17,20 @@ class PermalinkConverter:
         return value
 
 
+class DatasetConverter:
+    """A data set's name, as the engine allows it."""
+
+    regex = "[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
 register_converter(PermalinkConverter, "permalink")
+register_converter(DatasetConverter, "dataset")
 
 app_name = "experiments"
 
@@ -36,6 +49,11 @@ urlpatterns = [
     path("searches/<int:search_id>/extend/", steer.extend, name="search-extend"),
     path("searches/<int:search_id>/priority/", steer.priority, name="search-priority"),
     path("searches/<int:search_id>/delete/", steer.delete, name="search-delete"),
+    path("data/", data.dataset_list, name="datasets"),
+    path("data/new/upload/", data.upload, name="dataset-upload"),
+    path("data/<dataset:name>/", data.dataset, name="dataset"),
+    path("data/<dataset:name>/visibility/", data.visibility, name="dataset-visibility"),
+    path("data/<dataset:name>/delete/", data.delete, name="dataset-delete"),
     path("a/<permalink:permalink>", algorithms.algorithm, name="algorithm"),
     path("a/<permalink:permalink>/", algorithms.without_slash),
     path("a/<permalink:permalink>/ancestry", algorithms.ancestry, name="ancestry"),

@@ -16,6 +16,7 @@ from webapp.experiments.models import Island
 logger = logging.getLogger(__name__)
 
 SLICES_QUEUE = "slices"
+DEFAULT_QUEUE = "default"
 
 
 def send_slice(island: Island) -> None:
@@ -30,3 +31,17 @@ def _send(island_id: int, attempt: int) -> None:
         run_slice_job.apply_async(args=[island_id, attempt], queue=SLICES_QUEUE, retry=False)
     except Exception as error:  # whatever the transport raises: the row is committed, the watchdog sends again
         logger.warning("island %d, attempt %d: message not sent, the watchdog will: %s", island_id, attempt, error)
+
+
+def send_check(dataset_id: int) -> None:
+    """Send for a worker to check an uploaded data set; the scheduler looks for what was not sent."""
+    from webapp.experiments.tasks import check_dataset_job
+
+    _send_short(check_dataset_job, dataset_id)
+
+
+def _send_short(job, *args) -> None:
+    try:
+        job.apply_async(args=args, queue=DEFAULT_QUEUE, retry=False)
+    except Exception as error:  # as in _send
+        logger.warning("%s%r: message not sent: %s", job.name, args, error)

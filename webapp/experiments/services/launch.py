@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from engine.datasets import dataset_names
 from engine.spec import SearchSpec, SpecError
+from webapp.experiments.data_facts import names_for
 from webapp.experiments.models import Island, Search
 from webapp.experiments.quotas import check_budget, check_islands
 from webapp.experiments.services.dispatch import send_slice
@@ -29,7 +30,7 @@ def launch_search(
 ) -> Search:
     """Store the search with its island and send for a worker once that is committed. Raises SpecError, QuotaError."""
     spec.check()
-    check_datasets(spec)
+    check_datasets(spec, owner)
     check_budget(owner, spec)
     if owner is None and visibility == Search.Visibility.PRIVATE:
         raise SpecError("visibility", _("a private search needs an owner: sign in first"))
@@ -56,9 +57,9 @@ def datasets_of(spec: SearchSpec) -> dict[str, str]:
     return {f"{name}.dataset": tasks.dataset for name, tasks in parts.items() if tasks is not None and tasks.dataset}
 
 
-def check_datasets(spec: SearchSpec) -> None:
-    """Raise SpecError if a dataset of the specification is not on this machine."""
-    here = dataset_names()
+def check_datasets(spec: SearchSpec, owner=None) -> None:
+    """Raise SpecError if a dataset of the specification is not on this machine, or not for the owner (None: for nobody)."""
+    here = names_for(owner or AnonymousUser())
     for field, name in datasets_of(spec).items():
         if name not in here:
             raise SpecError(

@@ -22,8 +22,10 @@ from webapp.experiments.models import Find, Island, Search
 from webapp.experiments.services import live, record
 from webapp.experiments.services.ancestry import record_individuals
 from webapp.experiments.services.baselines import ensure_baselines
+from webapp.experiments.services.datasets import fetch_uploads
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.events import note, note_turn
+from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.lease import Lease, LeaseLost
 from webapp.experiments.services.steer import settle_search
 
@@ -100,6 +102,7 @@ def _run(lease: Lease) -> Outcome:
     if lease.stop_asked or lease.pause_asked:
         return _end_without_running(lease)
     note_turn(island, lease.owner)
+    fetch_uploads(datasets_of(SearchSpec.from_json(search.spec)).values())
     evolution = live.take(island, search)
     give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 60.0)
     while True:
