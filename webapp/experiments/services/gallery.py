@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,6 +30,8 @@ BATCH = 500
 
 MOST_FACETS = 200
 """Authors and data sets of an algorithm that is found everywhere are cut off here."""
+
+TraitsOf = Callable[[Algorithm], "Traits"]
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('abovo gallery'))"
 
@@ -58,7 +60,7 @@ class _Entry:
     tasks: dict[int, _Task] = field(default_factory=dict)
 
 
-def refresh_pending(*, limit: int = BATCH) -> int:
+def refresh_pending(*, limit: int = BATCH, traits: TraitsOf | None = None) -> int:
     """Bring the rows of up to `limit` noted changes up to date; returns how many notes were dealt with."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_LOCK)
@@ -66,28 +68,36 @@ def refresh_pending(*, limit: int = BATCH) -> int:
             return 0  # another worker is at it
         notes = dict(GalleryChange.objects.order_by("id").values_list("id", "algorithm")[:limit])
         if notes:
-            refresh(set(notes.values()))
+            refresh(set(notes.values()), traits=traits)
             GalleryChange.objects.filter(id__in=list(notes)).delete()
     return len(notes)
 
 
-def refresh_all() -> int:
+def refresh_all(*, traits: TraitsOf | None = None) -> int:
     """Make the whole gallery anew, batch by batch; returns how many algorithms were looked at."""
-    with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO experiments_gallerychange (algorithm) SELECT id FROM experiments_algorithm")
-    return refresh_until_done()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM experiments_gallerychange")
+        # Programs of one form side by side, so that its finds are read once.
+        cursor.execute(
+            "INSERT INTO experiments_gallerychange (algorithm) SELECT id FROM experiments_algorithm "
+            "ORDER BY canonical_digest"
+        )
+    return refresh_until_done(traits=traits)
 
 
-def refresh_until_done() -> int:
+def refresh_until_done(*, traits: TraitsOf | None = None) -> int:
     """Deal with all noted changes; returns how many there were."""
     total = 0
-    while done := refresh_pending():
+    while done := refresh_pending(traits=traits):
         total += done
     return total
 
 
-def refresh(algorithm_ids: Iterable[int]) -> None:
-    """Make the rows of these algorithms' canonical forms anew; rows whose finds are all gone go, too."""
+def refresh(algorithm_ids: Iterable[int], *, traits: TraitsOf | None = None) -> None:
+    """Make the rows of these algorithms' canonical forms anew; rows whose finds are all gone go, too.
+
+    traits: how a program is read, where that is not traits_of.
+    """
     keys = set(
         Algorithm.objects.filter(id__in=list(algorithm_ids), canonical_digest__isnull=False).values_list(
             "canonical_version", "canonical_digest"
@@ -96,7 +106,7 @@ def refresh(algorithm_ids: Iterable[int]) -> None:
     forms = [(version, bytes(digest)) for version, digest in keys]
     rows: dict[tuple, list[Discovery]] = {}
     if forms:
-        rows = _rows_of(forms)
+        rows = _rows_of(forms, traits or traits_of)
     for version in {version for version, _ in forms}:
         digests = [digest for one, digest in forms if one == version]
         old = Discovery.objects.filter(canonical_version=version, canonical_digest__in=digests)
@@ -122,7 +132,7 @@ def refresh(algorithm_ids: Iterable[int]) -> None:
     )  # fmt: skip
 
 
-def _rows_of(forms: list[tuple[int, bytes]]) -> dict[tuple, list[Discovery]]:
+def _rows_of(forms: list[tuple[int, bytes]], traits: TraitsOf) -> dict[tuple, list[Discovery]]:
     condition = Q()
     for version in {version for version, _ in forms}:
         condition |= Q(canonical_version=version, canonical_digest__in=[d for one, d in forms if one == version])
@@ -156,7 +166,9 @@ def _rows_of(forms: list[tuple[int, bytes]]) -> dict[tuple, list[Discovery]]:
     shown = {entry.best[5] for audiences in entries.values() for entry in audiences.values()}
     programs = Algorithm.objects.in_bulk(shown)
     return {
-        form: [_row(form, audience, entry, programs[entry.best[5]], tasks) for audience, entry in audiences.items()]
+        form: [
+            _row(form, audience, entry, programs[entry.best[5]], tasks, traits) for audience, entry in audiences.items()
+        ]
         for form, audiences in entries.items()
     }
 
@@ -179,7 +191,7 @@ def data_of(spec: SearchSpec) -> str:
     return spec.search_tasks.dataset or spec.search_tasks.kind
 
 
-def _row(form: tuple, audience: int, entry: _Entry, row: Algorithm, tasks: dict[int, _Task]) -> Discovery:
+def _row(form: tuple, audience: int, entry: _Entry, row: Algorithm, tasks: dict, traits_of: TraitsOf) -> Discovery:
     merit, judged, _, margin, find, algorithm, search = entry.best
     traits = traits_of(row)
     known = list(entry.tasks.values())[:MOST_FACETS]
