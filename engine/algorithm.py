@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +16,10 @@ COMPONENT_FUNCTIONS = ("setup", "predict", "learn")
 
 LABEL, PREDICTION, FEATURES = 0, 1, 0
 """Special addresses: s0 holds the label, s1 the prediction, v0 the features."""
+
+VECTOR_PREDICTION, VECTOR_LABEL = 1, 2
+"""Of programs with vector labels: v1 holds the prediction (a score for each class, their softmax in Learn), v2 the label
+(1 for the class of the example, else 0); s0 is always 0, s1 a register like any other."""
 
 
 class ProgramError(ValueError):
@@ -121,33 +125,56 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """Setup, Predict and Learn: what a search finds."""
+    """Setup, Predict and Learn: what a search finds.
+
+    vector_labels: whether it tells many classes apart, with prediction and label in v1 and v2, not s1 and s0.
+    """
 
     setup: tuple[Instruction, ...] = ()
     predict: tuple[Instruction, ...] = ()
     learn: tuple[Instruction, ...] = ()
+    vector_labels: bool = False
 
     @property
     def functions(self) -> tuple[tuple[Instruction, ...], ...]:
         """The three component functions in order."""
         return (self.setup, self.predict, self.learn)
 
+    @property
+    def label(self) -> tuple[str, int]:
+        """The register that Learn finds the label in."""
+        return ("v", VECTOR_LABEL) if self.vector_labels else ("s", LABEL)
+
+    @property
+    def prediction(self) -> tuple[str, int]:
+        """The register that Predict leaves the prediction in."""
+        return ("v", VECTOR_PREDICTION) if self.vector_labels else ("s", PREDICTION)
+
+    def with_functions(self, functions: Iterable[Iterable[Instruction]]) -> Algorithm:
+        """Return the program with other component functions."""
+        setup, predict, learn = map(tuple, functions)
+        return Algorithm(setup, predict, learn, self.vector_labels)
+
     def __len__(self) -> int:
         return sum(map(len, self.functions))
 
-    def to_json(self) -> dict[str, list[dict[str, Any]]]:
-        """Return {"setup": […], "predict": […], "learn": […]} of the command-line contract."""
-        return {
+    def to_json(self) -> dict[str, Any]:
+        """Return {"setup": […], "predict": […], "learn": […]} of the command-line contract, and "labels" if they are vectors."""
+        functions = {
             name: [instruction.to_json() for instruction in function]
             for name, function in zip(COMPONENT_FUNCTIONS, self.functions)
         }
+        return {"labels": "vector", **functions} if self.vector_labels else functions
 
     @classmethod
     def from_json(cls, data: Any, *, registers: Registers | None = None) -> Algorithm:
         """Read and check a program; register ranges are checked where `registers` is given. Raises ProgramError."""
         if not isinstance(data, Mapping):
             raise ProgramError(f"program: expected an object with setup, predict and learn, got {_shown(data)}")
-        functions = {}
+        labels = data.get("labels", "number")
+        if labels not in ("number", "vector"):
+            raise ProgramError(f'labels: {_shown(labels)} is not allowed, "number" (the default) and "vector" are')
+        functions: dict[str, tuple[Instruction, ...]] = {}
         for name in COMPONENT_FUNCTIONS:
             if name not in data:
                 raise ProgramError(f"{name}: missing; a program has setup, predict and learn")
@@ -160,7 +187,7 @@ class Algorithm:
                 Instruction.from_json(line, registers=registers, place=f"{name}[{index}]")
                 for index, line in enumerate(lines)
             )
-        return cls(**functions)
+        return cls(**functions, vector_labels=labels == "vector")
 
     def pseudocode(self, *, features_size: int | None = None, digits: int = 6) -> str:
         """Print the three functions as the paper does, one instruction a line."""
@@ -171,8 +198,8 @@ class Algorithm:
         return "\n".join(lines) + "\n"
 
     def registers_used(self) -> Registers:
-        """Return the smallest register counts that hold every address of the program (and s0, s1, v0)."""
-        highest = {"s": 1, "v": 0, "m": -1}
+        """Return the smallest register counts that hold every address of the program (and the special ones)."""
+        highest = {"s": 1, "v": VECTOR_LABEL if self.vector_labels else 0, "m": -1}
         for function in self.functions:
             for one in function:
                 info = one.info
@@ -187,7 +214,7 @@ class Algorithm:
             for one in function:
                 parts.append(struct.pack("<BHHH", one.op, one.in1, one.in2, one.out))
                 parts.append(struct.pack(f"<{len(one.constants)}d", *one.constants))
-        return b"".join(parts)
+        return b"".join([*parts, b"vector labels"] if self.vector_labels else parts)
 
     def digest(self) -> bytes:
         """Return the 32-byte digest of (op-set version, the program exactly as found); permalinks are made of it."""

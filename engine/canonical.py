@@ -3,11 +3,11 @@
 Liveness is computed over the whole life of a program: Setup once, then Predict and Learn for each training example, then
 Predict for each validation example, over again in each epoch. Between the functions the memory is written from outside:
 v0 and s0 before Predict and before Learn, s1 (its sigmoid) after Predict. What is read at the end is s1 after Predict,
-for the error in training and for the score in validation.
+for the error in training and for the score in validation. With vector labels, v2 is in s0's place and v1 in s1's.
 
 Canonical form, version 1:
 1. dead instructions and NO_OPs are dropped;
-2. s0, s1 and v0 keep their names; the other registers of each type are renamed to the lowest addresses left (s2.., v1..,
+2. s0, s1 and v0 keep their names (with vector labels s0, v0, v1 and v2); the other registers of each type are renamed to the lowest addresses left (s2.., v1..,
    m0..) in order of their occurrences, in the order setup, predict, learn, instruction by instruction, in1, in2, out, where
    the two inputs of a commutative op count as one place;
 3. inputs of commutative ops are put in order of address.
@@ -23,7 +23,7 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator
 
-from engine.algorithm import FEATURES, LABEL, PREDICTION, Algorithm, Instruction
+from engine.algorithm import FEATURES, LABEL, Algorithm, Instruction
 from engine.ops import Op
 
 CANONICAL_VERSION = 1
@@ -32,9 +32,12 @@ CANONICAL_VERSION = 1
 Register = tuple[str, int]
 """A register: its type and its address, for example ("s", 1)."""
 
-SPECIAL: tuple[Register, ...] = (("s", LABEL), ("s", PREDICTION), ("v", FEATURES))
-_FIRST_FREE = {"s": 2, "v": 1, "m": 0}
-_WRITTEN_OUTSIDE = {("s", LABEL), ("v", FEATURES)}
+
+def special(algorithm: Algorithm) -> tuple[Register, ...]:
+    """Return the registers that are written or read from outside, the lowest of their types; they keep their names."""
+    if algorithm.vector_labels:
+        return (("s", LABEL), ("v", FEATURES), algorithm.prediction, algorithm.label)
+    return (algorithm.label, algorithm.prediction, ("v", FEATURES))
 
 
 def inputs(one: Instruction) -> tuple[Register, ...]:
@@ -60,18 +63,19 @@ def live_mask(algorithm: Algorithm) -> tuple[tuple[bool, ...], tuple[bool, ...],
 
     Taking out all the others at once changes no error, no score and no count of steps.
     """
+    written_outside = {algorithm.label, ("v", FEATURES)}
     before_predict: set[Register] = set()
     before_learn: set[Register] = set()
     while True:
         # Predict is followed by Learn (training) or by Predict (validation); Learn by Predict.
-        after_predict = {("s", PREDICTION)} | ((before_learn | before_predict) - _WRITTEN_OUTSIDE)
-        after_learn = before_predict - _WRITTEN_OUTSIDE
+        after_predict = {algorithm.prediction} | ((before_learn | before_predict) - written_outside)
+        after_learn = before_predict - written_outside
         predict, predict_mask = _backwards(algorithm.predict, after_predict)
         learn, learn_mask = _backwards(algorithm.learn, after_learn)
         if (predict, learn) == (before_predict, before_learn):
             break
         before_predict, before_learn = predict, learn
-    _, setup_mask = _backwards(algorithm.setup, before_predict - _WRITTEN_OUTSIDE)
+    _, setup_mask = _backwards(algorithm.setup, before_predict - written_outside)
     return setup_mask, predict_mask, learn_mask
 
 
@@ -95,7 +99,7 @@ def without_dead_code(algorithm: Algorithm) -> Algorithm:
         tuple(one for one, live in zip(function, mask, strict=True) if live)
         for function, mask in zip(algorithm.functions, live_mask(algorithm), strict=True)
     )
-    return Algorithm(*functions)
+    return algorithm.with_functions(functions)
 
 
 # --- canonical form -----------------------------------------------------------------------------------------------------
@@ -105,7 +109,7 @@ def canonical(algorithm: Algorithm) -> Algorithm:
     """Return the canonical form: computes the same predictions, bit for bit (random ops: in distribution)."""
     live = without_dead_code(algorithm)
     names = _names(live)
-    return Algorithm(*(tuple(_renamed(one, names) for one in function) for function in live.functions))
+    return live.with_functions((_renamed(one, names) for one in function) for function in live.functions)
 
 
 def canonical_digest(algorithm: Algorithm) -> bytes:
@@ -119,8 +123,8 @@ def _names(algorithm: Algorithm) -> dict[Register, int]:
     occurrences: dict[Register, list[tuple[int, int, int]]] = {}
     for register, place in _places(algorithm):
         occurrences.setdefault(register, []).append(place)
-    names = {register: register[1] for register in SPECIAL}
-    free = dict(_FIRST_FREE)
+    names = {register: register[1] for register in special(algorithm)}
+    free = {kind: sum(register[0] == kind for register in names) for kind in "svm"}
     for register in sorted(occurrences, key=occurrences.__getitem__):
         if register not in names:
             kind = register[0]

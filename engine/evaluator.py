@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.algorithm import Algorithm, ProgramError, Registers
+from engine.algorithm import VECTOR_LABEL, Algorithm, ProgramError, Registers
 from engine.core import context as at
 from engine.core import evaluation, programs
 from engine.core.fusion import fuse
@@ -59,6 +59,9 @@ class Evaluator:
                 raise ValueError(f"tasks: all must be alike, but {_shape(task)} differs from {_shape(first)}")
         self.tasks, self.registers = tuple(tasks), registers
         self.features = first.features_size
+        self.vector_labels = first.eval_type == "MULTICLASS"
+        if self.vector_labels and registers.v <= VECTOR_LABEL:
+            raise ValueError(f"registers: {registers.v} vectors, vector labels need {VECTOR_LABEL + 1}")
         self.epochs, self.max_abs_error = epochs, max_abs_error
         count = len(tasks)
         groups = math.ceil(count / MAX_LANES)
@@ -82,7 +85,7 @@ class Evaluator:
         group = evaluation.Group(
             contexts=_aligned((groups, at.WORDS), np.int64),
             addresses=np.zeros(groups, np.int64),
-            kernel=np.array([kernel_address(features, lanes)], np.int64),
+            kernel=np.array([kernel_address(features, lanes, self.vector_labels)], np.int64),
             tasks=np.array([min(lanes, count - g * lanes) for g in range(groups)], np.int64),
             active=_aligned((groups, lanes), np.int64),
             steps=_aligned((groups, lanes), np.int64),
@@ -107,9 +110,9 @@ class Evaluator:
             group.active[g, : len(tasks)] = -1
             data = {
                 at.TRAIN_FEATURES: _in_lanes([task.train_features for task in tasks], lanes),
-                at.TRAIN_LABELS: _in_lanes([task.train_labels for task in tasks], lanes),
+                at.TRAIN_LABELS: _in_lanes([labels_seen(task, task.train_labels) for task in tasks], lanes),
                 at.VALID_FEATURES: _in_lanes([task.valid_features for task in tasks], lanes),
-                at.VALID_LABELS: _in_lanes([task.valid_labels for task in tasks], lanes),
+                at.VALID_LABELS: _in_lanes([labels_seen(task, task.valid_labels) for task in tasks], lanes),
             }
             self._blocks += data.values()
             self._features += [data[at.TRAIN_FEATURES], data[at.VALID_FEATURES]]
@@ -118,7 +121,8 @@ class Evaluator:
                 ctx[word] = _address(block)
             ctx[at.BANK], ctx[at.SCRATCH], ctx[at.RANDOM] = map(_address, (self.bank, scratch, group.random))
             ctx[at.ORDERS], ctx[at.ORDER_STRIDE] = _address(orders), train_count
-            ctx[at.IS_ACCURACY] = first.eval_type == "ACCURACY"
+            ctx[at.IS_ACCURACY] = first.eval_type != "RMS_ERROR"
+            ctx[at.CLASSES] = first.classes if self.vector_labels else 0
             ctx[at.MAX_ABS_ERROR] = np.float64(self.max_abs_error).view(np.int64)
             ctx[at.ACTIVE], ctx[at.STEPS] = _address(group.active[g]), _address(group.steps[g])
             ctx[at.ALIVE], ctx[at.TOTALS], ctx[at.FITNESS] = (
@@ -133,14 +137,19 @@ class Evaluator:
         """Decode an algorithm for every group of lanes; return whether one of its ops draws random numbers.
 
         keep_dead: run it exactly as written, instructions that cannot reach the prediction included and nothing fused. It
-        stays loaded until the next. Raises ProgramError if an address is out of range.
+        stays loaded until the next. Raises ProgramError if an address is out of range, or labels are of the other kind.
         """
+        if algorithm.vector_labels != self.vector_labels:
+            kinds = {False: "numbers (label in s0)", True: "vectors (label in v2)"}
+            raise ProgramError(
+                f"program: its labels are {kinds[algorithm.vector_labels]}, the tasks' {kinds[self.vector_labels]}"
+            )
         needed = algorithm.registers_used()
         for kind, there, wanted in zip("svm", self.registers, needed):
             if wanted > there:
                 raise ProgramError(f"program: needs {wanted} registers of type {kind}, there are {there}")
         encoded = Encoded.of(algorithm)
-        first = np.array([0, self.registers.s, self.registers.s + self.registers.v], np.int64)
+        first = np.array([0, self.registers.s, self.registers.s + self.registers.v, self.vector_labels], np.int64)
         compact = programs.new_compact(len(algorithm), tuple(self.registers))
         if keep_dead:
             programs.keep_all(encoded.lengths, encoded.starts, compact)
@@ -235,8 +244,17 @@ def epoch_orders(train_count: int, epochs: int) -> np.ndarray:
     return np.array(orders, np.int64).reshape(epochs - 1, train_count) if orders else np.zeros((1, 1), np.int64)
 
 
-def _shape(task: Task) -> tuple[int, int, int, str]:
-    return task.features_size, len(task.train_labels), len(task.valid_labels), task.eval_type
+def labels_seen(task: Task, labels: np.ndarray) -> np.ndarray:
+    """Return labels (N,) as programs see them: as they are, or (N, F) with 1 for the class and else 0."""
+    if task.eval_type != "MULTICLASS":
+        return labels
+    vectors = np.zeros((len(labels), task.features_size))
+    vectors[np.arange(len(labels)), labels.astype(np.int64)] = 1.0
+    return vectors
+
+
+def _shape(task: Task) -> tuple[int, int, int, str, int]:
+    return task.features_size, len(task.train_labels), len(task.valid_labels), task.eval_type, task.classes
 
 
 def _in_lanes(parts: Sequence[np.ndarray], lanes: int) -> np.ndarray:

@@ -145,7 +145,7 @@ class Island:
         functions = []
         for start, length in zip(self.space.starts, self.pool.lengths[slot]):
             functions.append(tuple(_instruction(code[row], constants[row]) for row in range(start, start + length)))
-        return Algorithm(*functions)
+        return Algorithm(*functions, vector_labels=self.spec.vector_labels)
 
     def point(self, seconds: float, experiment: int) -> CurvePoint:
         """Return the population's curve point now."""
@@ -327,7 +327,7 @@ def initial_program(spec: SearchSpec) -> Algorithm:
         elif len(function) < bounds.min_size:
             function += (no_op,) * (bounds.min_size - len(function))
         functions.append(function)
-    return Algorithm(*functions)
+    return Algorithm(*functions, vector_labels=spec.vector_labels)
 
 
 def _instruction(code: np.ndarray, constants: np.ndarray) -> Instruction:
@@ -349,7 +349,7 @@ def _space(spec: SearchSpec, capacities: Sequence[int]) -> Space:
         ops_start=np.concatenate([[0], np.cumsum([len(one) for one in ops])]).astype(np.int64),
         searched=np.array([k for k, one in enumerate(spec.functions) if one.searched and one.ops], np.int64),
         registers=np.array(spec.registers, np.int64),
-        first=np.array([0, s, s + v], np.int64),
+        first=np.array([0, s, s + v, spec.vector_labels], np.int64),
         kinds=np.array(kinds, np.int64),
         cumulative=np.cumsum(shares) / shares.sum(),
         probability=np.array([spec.mutation_probability]),

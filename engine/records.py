@@ -107,4 +107,4 @@ def apply_change(parent: Algorithm | None, change: dict[str, Any]) -> Algorithm:
     functions = [list(function) for function in parent.functions]
     for position, start, removed, inserted in change["edits"]:
         functions[position][start : start + removed] = [Instruction.from_json(one) for one in inserted]
-    return Algorithm(*map(tuple, functions))
+    return parent.with_functions(functions)

@@ -50,7 +50,7 @@ def without_line(algorithm: Algorithm, function: int, position: int) -> Algorith
     if not 0 <= position < len(lines):
         raise IndexError(f"function {function} has {len(lines)} lines, no line {position}")
     functions[function] = (*lines[:position], *lines[position + 1 :])
-    return _with_functions(algorithm, functions)
+    return algorithm.with_functions(functions)
 
 
 def without_motif(algorithm: Algorithm, name: str) -> Algorithm:
@@ -66,11 +66,6 @@ def without_motif(algorithm: Algorithm, name: str) -> Algorithm:
     edit = _Edit(algorithm, learner, found[name])
     REMOVALS[name](edit)
     return edit.result()
-
-
-def _with_functions(algorithm: Algorithm, functions) -> Algorithm:
-    setup, predict, learn = map(tuple, functions)
-    return replace(algorithm, setup=setup, predict=predict, learn=learn)
 
 
 class _Edit:
@@ -127,7 +122,7 @@ class _Edit:
                 Instruction(Op.SCALAR_BROADCAST, s, out=v),
                 Instruction(Op.VECTOR_COLUMN_BROADCAST, v, out=m),
             ]
-        return _with_functions(self.algorithm, functions)
+        return self.algorithm.with_functions(functions)
 
 
 def _other(slot: int) -> int:

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
-from engine.algorithm import COMPONENT_FUNCTIONS, MAX_INSTRUCTIONS, Algorithm, ProgramError, Registers
+from engine.algorithm import (
+    COMPONENT_FUNCTIONS,
+    MAX_INSTRUCTIONS,
+    VECTOR_LABEL,
+    Algorithm,
+    ProgramError,
+    Registers,
+)
 from engine.baselines import BASELINES
 from engine.ops import OPS, Op
 
@@ -25,7 +32,9 @@ ISLAND_FIELDS = (
 )  # fmt: skip
 """What may differ between the islands of a search: all that selection and the exchange of algorithms do not rely on."""
 
-TASK_KINDS = ("linear", "affine", "net", "regression", "projected")
+TASK_KINDS = ("linear", "affine", "net", "regression", "projected", "classes")
+DATASET_KINDS = {"regression": "diabetes", "projected": "digits", "classes": "digits"}
+"""Kinds of tasks that need a data set, each with one to name as an example."""
 MUTATIONS = (
     "alter_parameter",
     "randomize_instruction",
@@ -56,7 +65,8 @@ class TaskSpec:
 
     kind: "linear" (labels w.x), "affine" (labels w.x + b), "net" (labels of a random 2-layer net) and "regression" (the
     numbers that go with the rows of `dataset`, projected to F dimensions), all scored by RMS error; "projected" (pairs of
-    classes of `dataset`, projected to F dimensions), scored by accuracy. pairs: "search" (all but the held-out pairs),
+    classes of `dataset`, projected to F dimensions), scored by accuracy; "classes" (all classes of `dataset`, at most F,
+    with vector labels and softmax), scored by accuracy. pairs: "search" (all but the held-out pairs),
     "held_out", or explicit pairs. seeds: of each task, cycled over; empty: derived from the search's seed.
     """
 
@@ -79,7 +89,7 @@ class TaskSpec:
         _whole(path, "train_examples", self.train_examples, 10, 1_000_000)
         _whole(path, "valid_examples", self.valid_examples, 1, 1_000_000)
         _whole(path, "epochs", self.epochs, 1, 1000)
-        example = {"projected": "digits", "regression": "diabetes"}.get(self.kind)
+        example = DATASET_KINDS.get(self.kind)
         if example and not self.dataset:
             raise SpecError(f"{path}.dataset", f'needed when kind is "{self.kind}", for example "{example}"')
         if isinstance(self.pairs, str):
@@ -235,6 +245,11 @@ class SearchSpec:
         """The three component functions' bounds in order."""
         return (self.setup, self.predict, self.learn)
 
+    @property
+    def vector_labels(self) -> bool:
+        """Whether labels are vectors, one element a class: then v1 holds the prediction and v2 the label."""
+        return self.search_tasks.kind == "classes"
+
     def check(self) -> SearchSpec:
         """Return self if every field is valid. Raises SpecError."""
         for name in ("search_tasks", "select_tasks", "final_tasks", *COMPONENT_FUNCTIONS, "fec", "stop", "migration"):
@@ -250,6 +265,15 @@ class SearchSpec:
                 raise SpecError(
                     f"{name}.features", f"{tasks.features}, but search_tasks have {self.search_tasks.features}"
                 )
+            if tasks is not None and (tasks.kind == "classes") != self.vector_labels:
+                raise SpecError(
+                    f"{name}.kind",
+                    f'"{tasks.kind}", but search_tasks are "{self.search_tasks.kind}": labels are vectors in one only',
+                )
+        if self.vector_labels and self.registers.v <= VECTOR_LABEL:
+            raise SpecError(
+                "registers", f'{list(self.registers)}, but kind "classes" needs {VECTOR_LABEL + 1} vectors (v0 to v2)'
+            )
         _whole("", "population_size", self.population_size, 2, 1_000_000)
         _whole("", "tournament_size", self.tournament_size, 1, self.population_size)
         _whole("", "select_candidates", self.select_candidates, 0, 1000)
@@ -334,11 +358,21 @@ class SearchSpec:
             algorithm = Algorithm.from_json(self.program, registers=self.registers)
         except ProgramError as error:
             raise SpecError("program", str(error)) from None
+        self._check_labels("program", algorithm)
         for name, function, bounds in zip(COMPONENT_FUNCTIONS, algorithm.functions, self.functions):
             if bounds.searched and len(function) > bounds.max_size:
                 raise SpecError(f"program.{name}", f"{len(function)} instructions, allowed are up to {bounds.max_size}")
 
+    def _check_labels(self, name: str, algorithm: Algorithm) -> None:
+        if algorithm.vector_labels != self.vector_labels:
+            kinds = {False: "numbers (label in s0)", True: "vectors (label in v2)"}
+            raise SpecError(
+                name,
+                f"its labels are {kinds[algorithm.vector_labels]}, those of search_tasks {kinds[self.vector_labels]}",
+            )
+
     def _check_baseline(self, algorithm: Algorithm) -> None:
+        self._check_labels("initial", algorithm)
         needed = algorithm.registers_used()
         if any(there < wanted for there, wanted in zip(self.registers, needed)):
             raise SpecError("registers", f'{list(self.registers)}, but initial "{self.initial}" needs {list(needed)}')

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from engine.datasets import Dataset, DatasetError, load_dataset
-from engine.spec import TaskSpec
+from engine.spec import DATASET_KINDS, TaskSpec
 
-EVAL_TYPES = ("RMS_ERROR", "ACCURACY")
+EVAL_TYPES = ("RMS_ERROR", "ACCURACY", "MULTICLASS")
 ROLES = ("search", "select", "final")
 MAX_FEATURES = 4096
 
@@ -31,8 +31,8 @@ class TaskError(ValueError):
 class Task:
     """One learning task.
 
-    features_size: F. eval_type: "RMS_ERROR" or "ACCURACY" (labels 0 or 1). train_features (N, F), train_labels (N,),
-    valid_features (M, F), valid_labels (M,): float64, C-contiguous, finite.
+    features_size: F. eval_type: "RMS_ERROR", "ACCURACY" (labels 0 or 1) or "MULTICLASS" (labels 0 to classes - 1, at most
+    F - 1). train_features (N, F), train_labels (N,), valid_features (M, F), valid_labels (M,): float64, C-contiguous, finite.
     """
 
     features_size: int
@@ -42,6 +42,8 @@ class Task:
     valid_features: np.ndarray
     valid_labels: np.ndarray
     name: str = ""
+    classes: int = 0
+    """Of MULTICLASS: how many; 0 for the others."""
 
     @property
     def train_examples(self) -> int:
@@ -98,6 +100,7 @@ def _task_from_json(data: Any, place: str) -> Task:
         )
     if eval_type not in EVAL_TYPES:
         raise TaskError(f"{place}.eval_type: {_shown(eval_type)} is not allowed, one of {', '.join(EVAL_TYPES)} is")
+    classes = _classes_from_json(data, size, place) if eval_type == "MULTICLASS" else 0
     arrays = {}
     for part in ("train", "valid"):
         rows = _matrix(data[f"{part}_features"], size, f"{place}.{part}_features")
@@ -109,8 +112,22 @@ def _task_from_json(data: Any, place: str) -> Task:
                 raise TaskError(
                     f"{place}.{part}_labels[{index}]: {labels[index]:g} is not allowed, 0 and 1 are for ACCURACY"
                 )
+        if eval_type == "MULTICLASS":
+            for index in np.flatnonzero((labels != np.floor(labels)) | (labels < 0) | (labels >= classes))[:1]:
+                raise TaskError(
+                    f"{place}.{part}_labels[{index}]: {labels[index]:g} is not allowed, whole numbers from 0 to "
+                    f"{classes - 1} are"
+                )
         arrays |= {f"{part}_features": rows, f"{part}_labels": labels}
-    return Task(size, eval_type, **arrays, name=str(data.get("name", data.get("id", "")))[:200])
+    return Task(size, eval_type, **arrays, name=str(data.get("name", data.get("id", "")))[:200], classes=classes)
+
+
+def _classes_from_json(data: Mapping, size: int, place: str) -> int:
+    classes = data.get("classes")
+    if type(classes) is not int or not 2 <= classes <= size:
+        got = "missing" if classes is None else f"{_shown(classes)} is not allowed"
+        raise TaskError(f"{place}.classes: {got}; MULTICLASS needs whole numbers from 2 to features_size ({size})")
+    return classes
 
 
 def _matrix(values: Any, size: int, place: str) -> np.ndarray:
@@ -158,13 +175,15 @@ def build_tasks(spec: TaskSpec, *, seed: int, role: str, experiment: int = 0) ->
     if role not in ROLES:
         raise TaskError(f'role: "{role}" is not allowed, one of {", ".join(ROLES)} is')
     seeds = [_task_seed(spec, seed, role, experiment, index) for index in range(spec.count)]
-    if spec.kind in ("projected", "regression"):
+    if spec.kind in DATASET_KINDS:
         try:
             dataset = load_dataset(spec.dataset)
         except DatasetError as error:
             raise TaskError(str(error)) from None
         if spec.kind == "regression":
             return [_regression(spec, dataset, one) for one in seeds]
+        if spec.kind == "classes":
+            return [_all_classes(spec, dataset, one, role) for one in seeds]
         pairs = _assign_pairs(spec, dataset, seeds)
         return [_projected(spec, dataset, pair, one, role) for pair, one in zip(pairs, seeds, strict=True)]
     return [_SYNTHETIC[spec.kind](spec, one) for one in seeds]
@@ -269,17 +288,11 @@ def _projected(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: in
     deviation are the training examples', a constant column becomes 0, and values are rounded to float32, as the
     reference stores them.
     """
-    rows = _stream(seed, _ROWS)
-    if role == "final" and dataset.test_labels is not None:
-        (train,) = _split(dataset.labels, pair, [spec.train_examples], rows, f"{dataset.name} (training split)")
-        (valid,) = _split(dataset.test_labels, pair, [spec.valid_examples], rows, f"{dataset.name} (test split)")
-        valid_rows, valid_labels = dataset.test_features[valid], dataset.test_labels[valid]
-    else:
-        sizes = [spec.train_examples, spec.valid_examples]
-        train, valid = _split(dataset.labels, pair, sizes, rows, dataset.name)
-        valid_rows, valid_labels = dataset.features[valid], dataset.labels[valid]
-    train_rows, train_labels = dataset.features[train].astype(np.float64), dataset.labels[train]
-    valid_rows = valid_rows.astype(np.float64)
+    train, valid, valid_source, valid_labels = _rows_of(spec, dataset, pair, _stream(seed, _ROWS), role)
+    train_rows, valid_rows = (
+        source[rows].astype(np.float64) for source, rows in ((dataset.features, train), (valid_source, valid))
+    )
+    train_labels, valid_labels = dataset.labels[train], valid_labels[valid]
     train_features, valid_features = _projected_features(spec, dataset, seed, train_rows, valid_rows)
     first, second = (dataset.class_names[one] for one in pair)
     return Task(
@@ -288,6 +301,45 @@ def _projected(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: in
         valid_features, (valid_labels == pair[0]).astype(np.float64),
         name=f"{dataset.name} {first} vs {second}, projection {seed}",
     )  # fmt: skip
+
+
+def _all_classes(spec: TaskSpec, dataset: Dataset, seed: int, role: str) -> Task:
+    """All classes of a dataset, projected to F dimensions as pairs are: see `_projected`. Rows are drawn stratified by class."""
+    count = len(dataset.class_names)
+    if not count:
+        raise TaskError(f'dataset {spec.dataset}: its rows go with numbers, not classes: kind "regression" is for it')
+    if spec.features < count:
+        raise TaskError(
+            f"features: {spec.features}, but vector labels have an element for each of the {count} classes of "
+            f"{spec.dataset}; allowed are {count} and more"
+        )
+    train, valid, valid_source, valid_labels = _rows_of(spec, dataset, range(count), _stream(seed, _ROWS), role)
+    train_rows, valid_rows = (
+        source[rows].astype(np.float64) for source, rows in ((dataset.features, train), (valid_source, valid))
+    )
+    features = _projected_features(spec, dataset, seed, train_rows, valid_rows)
+    return Task(
+        spec.features, "MULTICLASS", features[0], dataset.labels[train].astype(np.float64),
+        features[1], valid_labels[valid].astype(np.float64),
+        name=f"{dataset.name}, {count} classes, projection {seed}", classes=count,
+    )  # fmt: skip
+
+
+def _rows_of(
+    spec: TaskSpec, dataset: Dataset, classes: Sequence[int], stream: np.random.Generator, role: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Draw (training rows, validation rows) and return them with the (features, labels) that validation rows are of.
+
+    Final tasks take their validation examples from the official test split where there is one, all else is training data.
+    """
+    sizes = [spec.train_examples, spec.valid_examples]
+    split = _split if len(classes) == 2 else _split_classes
+    if role == "final" and dataset.test_labels is not None and dataset.test_features is not None:
+        (train,) = split(dataset.labels, classes, sizes[:1], stream, f"{dataset.name} (training split)")
+        (valid,) = split(dataset.test_labels, classes, sizes[1:], stream, f"{dataset.name} (test split)")
+        return train, valid, dataset.test_features, dataset.test_labels
+    train, valid = split(dataset.labels, classes, sizes, stream, dataset.name)
+    return train, valid, dataset.features, dataset.labels
 
 
 def _regression(spec: TaskSpec, dataset: Dataset, seed: int) -> Task:
@@ -326,7 +378,7 @@ def _projected_features(
 
 
 def _split(
-    labels: np.ndarray, pair: tuple[int, int], sizes: Sequence[int], stream: np.random.Generator, where: str
+    labels: np.ndarray, pair: Sequence[int], sizes: Sequence[int], stream: np.random.Generator, where: str
 ) -> list[np.ndarray]:
     """Draw disjoint sets of rows of two classes, of the given sizes, each in random order and stratified by class."""
     members = [stream.permutation(np.flatnonzero(labels == one)) for one in pair]
@@ -342,6 +394,36 @@ def _split(
         last = index == len(sizes) - 1
         share = first - taken[0] if last else round(first * size / need)
         counts = [share, size - share]
+        rows = [one[start : start + count] for one, start, count in zip(members, taken, counts, strict=True)]
+        taken = [start + count for start, count in zip(taken, counts, strict=True)]
+        parts.append(stream.permutation(np.concatenate(rows)))
+    return parts
+
+
+def _split_classes(
+    labels: np.ndarray, classes: Sequence[int], sizes: Sequence[int], stream: np.random.Generator, where: str
+) -> list[np.ndarray]:
+    """Do as `_split` for any number of classes: as many rows of each as there are, but for those that have too few."""
+    members = [stream.permutation(np.flatnonzero(labels == one)) for one in classes]
+    have, need = [len(one) for one in members], sum(sizes)
+    if sum(have) < need or min(have) < len(sizes):
+        raise TaskError(
+            f"dataset {where}: its {len(classes)} classes have {sum(have)} rows, the smallest {min(have)}; {need} are "
+            "needed (train_examples and valid_examples), and some of each class"
+        )
+    quotas, left = [0] * len(classes), need
+    for place, one in enumerate(sorted(range(len(classes)), key=lambda one: (have[one], -one))):
+        quotas[one] = min(have[one], left // (len(classes) - place))
+        left -= quotas[one]
+    parts, taken = [], [0] * len(classes)
+    for index, size in enumerate(sizes):
+        shares = [quota * size / need for quota in quotas]
+        counts = [int(share) for share in shares]
+        by_rest = sorted(range(len(classes)), key=lambda one: (counts[one] - shares[one], one))
+        for one in by_rest[: size - sum(counts)]:
+            counts[one] += 1
+        if index == len(sizes) - 1:
+            counts = [quota - before for quota, before in zip(quotas, taken, strict=True)]
         rows = [one[start : start + count] for one, start, count in zip(members, taken, counts, strict=True)]
         taken = [start + count for start, count in zip(taken, counts, strict=True)]
         parts.append(stream.permutation(np.concatenate(rows)))

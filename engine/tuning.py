@@ -76,8 +76,7 @@ def scaled(algorithm: Algorithm, factors: dict[tuple[int, int], float]) -> Algor
         for index in _scalable(one):
             constants[index] = _stored(one, constants[index] * factor)
         functions[function][position] = replace(one, constants=tuple(constants))
-    setup, predict, learn = map(tuple, functions)
-    return replace(algorithm, setup=setup, predict=predict, learn=learn)
+    return algorithm.with_functions(functions)
 
 
 def _scalable(one: Instruction) -> list[int]:

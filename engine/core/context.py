@@ -23,7 +23,7 @@ SCRATCH = 10
 RANDOM = 11
 PREDICTION = 12
 
-# Data: features (N, F, lanes) and labels (N, lanes) float64.
+# Data: features (N, F, lanes) and labels (N, lanes), or vector labels (N, F, lanes), float64.
 TRAIN_FEATURES = 13
 TRAIN_LABELS = 14
 TRAIN_COUNT = 15
@@ -38,6 +38,7 @@ LABEL_PATCHES = 31
 
 # Rules.
 IS_ACCURACY = 22
+"""Whether the score is the share of examples that are classified right; so it is with vector labels."""
 MAX_ABS_ERROR = 23
 """Bits of the float64."""
 
@@ -54,6 +55,11 @@ PARTIAL_FAILURE = 30
 
 LAST_FEATURES = 32
 """Out: address of the features of the last example that Predict saw; 0 if it never ran."""
+
+CLASSES = 33
+"""Classes that vector labels tell apart (the first so many elements of v1 and v2); 0: labels are numbers, in s0."""
+VECTOR_LABEL = 34
+"""Address of v2, where vector labels are put."""
 
 WORDS = 40
 

@@ -63,6 +63,8 @@ def _fusible(compact, begin, row):
         register = compact.code[row, operand]
         if compact.code[row, 3 - operand] == register or _reads(compact, kind, register) != 1:
             continue
+        if compact.registers[3] and kind == 1 and register == 1:  # the prediction of vector labels is read from outside
+            continue
         for candidate in range(row - 1, begin - 1, -1):
             other = compact.code[candidate, 0]
             if OUT_TYPE[other] == kind and compact.code[candidate, 3] == register:

@@ -8,6 +8,7 @@ so that memory accesses are whole vectors and no alias check stands between them
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from functools import cache
 
 from llvmlite import ir
@@ -80,6 +81,18 @@ def zero_words(typing_context, address, count):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def copy_words(typing_context, target, source, count):
+    """Copy `count` words from one address to another."""
+
+    def generate(context, builder, signature, arguments):
+        size = builder.mul(arguments[2], ir.Constant(I64, 8))
+        cgutils.raw_memcpy(builder, *(builder.inttoptr(one, POINTER) for one in arguments[:2]), size, 1, align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
 
 
 # the interpreter --------------------------------------------------------------------------------------------------
@@ -266,20 +279,124 @@ def after_validation_predict(
     return signature, generate
 
 
+@intrinsic(prefer_literal=True)
+def after_training_classes(
+    typing_context, features, lanes, prediction, label, alive, steps, hashes, max_abs_error, classes
+):
+    """Do as after_training_predict, for vector labels: the first `classes` elements of the prediction become their softmax.
+
+    The others become 0. The largest exponent is subtracted first, so that only NaN and infinite scores fail.
+    """
+    shape = _literal(features), _literal(lanes)
+    word = types.int64
+    signature = types.int64(features, lanes, word, word, word, word, word, types.float64, word)
+
+    def generate(context, builder, signature, arguments):
+        prediction, label, alive, steps, hashes, limit, classes = arguments[2:]
+        lanes = Lanes(builder, *shape)
+        prediction, label, alive, steps = (builder.inttoptr(x, POINTER) for x in (prediction, label, alive, steps))
+        limit, zero, all_set = lanes.splat(limit), lanes.splat(0.0), lanes.splat_bits(-1)
+        masks = []
+        for chunk in range(lanes.chunks):
+            largest = cgutils.alloca_once_value(builder, lanes.load(prediction, chunk))
+            total = cgutils.alloca_once_value(builder, zero)
+            good = cgutils.alloca_once_value(builder, all_set)
+            with _each_class(lanes, classes, chunk) as place:
+                value, before = lanes.load(prediction, place), builder.load(largest, typ=VECTOR)
+                builder.store(builder.select(builder.fcmp_ordered(">", value, before), value, before), largest)
+            with _each_class(lanes, classes, chunk) as place:
+                shifted = builder.fsub(lanes.load(prediction, place), builder.load(largest, typ=VECTOR))
+                value = vector_math.exp(lanes, shifted)
+                lanes.store(value, prediction, place)
+                builder.store(builder.fadd(builder.load(total, typ=VECTOR), value), total)
+            with _each_class(lanes, classes, chunk) as place:
+                value = builder.fdiv(lanes.load(prediction, place), builder.load(total, typ=VECTOR))
+                lanes.store(value, prediction, place)
+                error = lanes.intrinsic("fabs", builder.fsub(lanes.load(label, place), value))
+                near = builder.sext(builder.fcmp_ordered("<=", error, limit), BITS)
+                builder.store(builder.and_(builder.load(good, typ=BITS), near), good)
+            before = lanes.load(alive, chunk, BITS)
+            lanes.store(builder.sub(lanes.load(steps, chunk, BITS), before), steps, chunk)
+            now = builder.and_(before, builder.load(good, typ=BITS))
+            lanes.store(now, alive, chunk)
+            masks.append(now)
+        _mix_class_errors(lanes, hashes, prediction, label, masks, classes)
+        with cgutils.for_range_slice(builder, classes, ir.Constant(I64, shape[0]), ir.Constant(I64, 1)) as (one, _):
+            for chunk in range(lanes.chunks):
+                lanes.store(zero, prediction, lanes.add(lanes.multiply(one, lanes.chunks), chunk))
+        return _any_alive(lanes, masks)
+
+    return signature, generate
+
+
+@contextmanager
+def _each_class(lanes: Lanes, classes, chunk: int):
+    """Emit a loop over the classes' elements; yields the index of the element's vector of this chunk."""
+    with cgutils.for_range(lanes.builder, classes) as loop:
+        yield lanes.add(lanes.multiply(loop.index, lanes.chunks), chunk)
+
+
+def _mix_class_errors(lanes: Lanes, hashes, prediction, label, masks: list, classes) -> None:
+    builder = lanes.builder
+    some = builder.icmp_unsigned("!=", hashes, ir.Constant(I64, 0))
+    with builder.if_then(some), cgutils.for_range(builder, classes) as loop:
+        seen = []
+        for chunk, mask in enumerate(masks):
+            place = lanes.add(lanes.multiply(loop.index, lanes.chunks), chunk)
+            error = lanes.intrinsic("fabs", builder.fsub(lanes.load(label, place), lanes.load(prediction, place)))
+            seen.append(builder.select(builder.trunc(mask, MASK), error, lanes.splat(at.FAILED_ERROR)))
+        _mix_errors(lanes, hashes, seen)
+
+
+@intrinsic(prefer_literal=True)
+def after_validation_classes(typing_context, features, lanes, prediction, label, alive, totals, hashes, classes):
+    """Do as after_validation_predict, for vector labels: an example is misclassified if not its class scores highest.
+
+    Of equals the first counts; a comparison with NaN is false.
+    """
+    shape = _literal(features), _literal(lanes)
+    word = types.int64
+    signature = types.int64(features, lanes, word, word, word, word, word, word)
+
+    def generate(context, builder, signature, arguments):
+        prediction, label, alive, totals, hashes, classes = arguments[2:]
+        lanes = Lanes(builder, *shape)
+        prediction, label, alive, totals = (builder.inttoptr(x, POINTER) for x in (prediction, label, alive, totals))
+        masks, seen = [], []
+        for chunk in range(lanes.chunks):
+            largest = cgutils.alloca_once_value(builder, lanes.load(prediction, chunk))
+            right = cgutils.alloca_once_value(builder, lanes.load(label, chunk))
+            with _each_class(lanes, classes, chunk) as place:
+                value, before = lanes.load(prediction, place), builder.load(largest, typ=VECTOR)
+                better = builder.fcmp_ordered(">", value, before)
+                builder.store(builder.select(better, value, before), largest)
+                builder.store(builder.select(better, lanes.load(label, place), builder.load(right, typ=VECTOR)), right)
+            wrong = builder.fsub(lanes.splat(1.0), builder.load(right, typ=VECTOR))
+            lanes.store(builder.fadd(lanes.load(totals, chunk), wrong), totals, chunk)
+            now = lanes.load(alive, chunk, BITS)
+            masks.append(now)
+            seen.append(builder.select(builder.trunc(now, MASK), wrong, lanes.splat(at.FAILED_ERROR)))
+        _mix_errors(lanes, hashes, seen)
+        return _any_alive(lanes, masks)
+
+    return signature, generate
+
+
 # the kernel -------------------------------------------------------------------------------------------------------
 
 
 @cache
-def kernel_address(features: int, lanes: int) -> int:
+def kernel_address(features: int, lanes: int, vector_labels: bool = False) -> int:
     """Return the address of the compiled kernel void(int64* context) for a shape, compiling or loading it first.
 
     features: F >= 1. lanes: a multiple of lanes.WIDTH. Compiling takes seconds; a cached kernel loads in milliseconds.
     """
-    return _build(features, lanes).address
+    return _build(features, lanes, int(vector_labels)).address
 
 
-def _build(F: int, L: int):
+def _build(F: int, L: int, V: int):
     example_bytes, lane_bytes = 8 * F * L, 8 * L
+    label_bytes = example_bytes if V else lane_bytes
 
     @cfunc(types.void(types.int64), cache=True, error_model="numpy")
     def kernel(ctx):
@@ -307,6 +424,8 @@ def _build(F: int, L: int):
         orders = load_word(ctx + 8 * at.ORDERS)
         order_stride = load_word(ctx + 8 * at.ORDER_STRIDE)
         is_accuracy = load_word(ctx + 8 * at.IS_ACCURACY)
+        classes = load_word(ctx + 8 * at.CLASSES)
+        vector_label = load_word(ctx + 8 * at.VECTOR_LABEL)
         max_abs_error = load_double(ctx + 8 * at.MAX_ABS_ERROR)
         active = load_word(ctx + 8 * at.ACTIVE)
         alive = load_word(ctx + 8 * at.ALIVE)
@@ -332,15 +451,23 @@ def _build(F: int, L: int):
                 if epoch > 0:
                     example = load_word(orders + 8 * ((epoch - 1) * order_stride + step))
                 features_address = train_features + example_bytes * example
-                label_address = train_labels + lane_bytes * example
+                label_address = train_labels + label_bytes * example
                 for slot in range(predict_patches, end_features, 8):
                     store_word(load_word(slot), features_address)
                 for slot in range(label_patches, end_labels, 8):
                     store_word(load_word(slot), label_address)
+                if V:
+                    zero_words(vector_label, F * L)
                 interpret(F, L, predict_code, predict_count, scratch, random)
-                left = after_training_predict(
-                    F, L, prediction, label_address, alive, steps, hashes, max_abs_error, is_accuracy
-                )
+                if V:
+                    left = after_training_classes(
+                        F, L, prediction, label_address, alive, steps, hashes, max_abs_error, classes
+                    )
+                    copy_words(vector_label, label_address, F * L)
+                else:
+                    left = after_training_predict(
+                        F, L, prediction, label_address, alive, steps, hashes, max_abs_error, is_accuracy
+                    )
                 if left == 0:
                     break
                 interpret(F, L, learn_code, learn_count, scratch, random)
@@ -355,18 +482,18 @@ def _build(F: int, L: int):
                 features_address = valid_features + example_bytes * example
                 for slot in range(predict_patches, learn_patches, 8):
                     store_word(load_word(slot), features_address)
+                if V:
+                    zero_words(vector_label, F * L)
                 interpret(F, L, predict_code, predict_count, scratch, random)
-                left = after_validation_predict(
-                    F,
-                    L,
-                    prediction,
-                    valid_labels + lane_bytes * example,
-                    valid_alive,
-                    totals,
-                    hashes,
-                    max_abs_error,
-                    is_accuracy,
-                )
+                label_address = valid_labels + label_bytes * example
+                if V:
+                    left = after_validation_classes(
+                        F, L, prediction, label_address, valid_alive, totals, hashes, classes
+                    )
+                else:
+                    left = after_validation_predict(
+                        F, L, prediction, label_address, valid_alive, totals, hashes, max_abs_error, is_accuracy
+                    )
                 if left == 0:
                     break
             for lane in range(L):

@@ -34,7 +34,7 @@ class Compact(NamedTuple):
     code: np.ndarray  # (S, 5) int64: op, in1, in2, out, and in3 of fused instructions
     constants: np.ndarray  # (S, 3) float64
     counts: np.ndarray  # (3,) int64: instructions of each function
-    registers: np.ndarray  # (3,) int64: registers of each type in use
+    registers: np.ndarray  # (4,) int64: registers of each type in use, and whether labels are vectors
     live: np.ndarray  # (S,) uint8: which rows of the program are live
     sets: np.ndarray  # (3, R) uint8: register sets of the analysis
     names: np.ndarray  # (R,) int64: new address of each register, -1 while unnamed
@@ -44,7 +44,7 @@ def new_compact(size: int, registers: tuple[int, int, int]) -> Compact:
     """Allocate buffers for programs of up to `size` instructions over `registers` (s, v, m)."""
     total = sum(registers)
     return Compact(
-        np.zeros((max(size, 1), 5), np.int64), np.zeros((max(size, 1), 3)), np.zeros(3, np.int64), np.zeros(3, np.int64),
+        np.zeros((max(size, 1), 5), np.int64), np.zeros((max(size, 1), 3)), np.zeros(3, np.int64), np.zeros(4, np.int64),
         np.zeros(max(size, 1), np.uint8), np.zeros((3, total), np.uint8), np.zeros(total, np.int64),
     )  # fmt: skip
 
@@ -73,8 +73,9 @@ def _backward(code, start, length, first, needed, live):
 def find_live(code, lengths, starts, first, compact):
     """Mark in compact.live the instructions that can reach the prediction at the end of some Predict.
 
-    Backward data flow over Setup, (Predict, Learn)*, Predict*, to a fixpoint. first: (3,) position of each type's
-    register 0 among all registers. Label and features are overwritten before each function, so nothing flows through them.
+    Backward data flow over Setup, (Predict, Learn)*, Predict*, to a fixpoint. first: (4,) position of each type's
+    register 0 among all registers, and whether labels are vectors (prediction in v1, label in v2; else s1 and s0). Label and
+    features are overwritten before each function, so nothing flows through them.
     """
     live, before_predict, needed = compact.live, compact.sets[0], compact.sets[1]
     size = before_predict.shape[0]
@@ -82,7 +83,8 @@ def find_live(code, lengths, starts, first, compact):
         live[row] = 0
     for register in range(size):
         before_predict[register] = 0
-    label, features, prediction = first[0], first[1], first[0] + 1
+    features = first[1]
+    label, prediction = (first[1] + 2, first[1] + 1) if first[3] else (first[0], first[0] + 1)
     while True:
         for register in range(size):
             needed[register] = before_predict[register]
@@ -129,14 +131,17 @@ def _name(kind, address, first, names, registers):
 def make_compact(code, constants, lengths, starts, first, rename, compact):
     """Copy the live instructions into compact.code, renaming registers by first use if `rename`.
 
-    s0, s1 and v0 keep their names. Operands of commutative ops are put in order. Returns whether an op draws random numbers.
+    s0, s1 and v0 keep their names, with vector labels v1 and v2 too. Operands of commutative ops are put in order. Returns whether an op draws random numbers.
     """
     names, registers = compact.names, compact.registers
+    registers[3] = first[3]
     if rename:
         for register in range(names.shape[0]):
             names[register] = -1
-        registers[0], registers[1], registers[2] = 2, 1, 0
-        names[first[0]], names[first[0] + 1], names[first[1]] = 0, 1, 0
+        registers[0], registers[1], registers[2] = 2, 3 if first[3] else 1, 0
+        names[first[0]], names[first[0] + 1] = 0, 1
+        for address in range(registers[1]):
+            names[first[1] + address] = address
     else:
         registers[0], registers[1], registers[2] = first[1], first[2] - first[1], names.shape[0] - first[2]
         for kind in range(3):
@@ -226,7 +231,8 @@ def decode(compact, bits, features, lanes, decoded, words, bank, zeros, ctx):
     """Fill `decoded` and the program's part of a context from a compact program.
 
     bits: compact.constants seen as int64. words, bank, zeros: addresses of decoded.words, of the register bank and of a
-    vector register of zeros (which stands for label and features where a program cannot see them).
+    vector register of zeros (which stands for label and features where a program cannot see them). ctx[CLASSES] says
+    whether labels are vectors.
     """
     scalar_bytes = 8 * lanes
     vector_bytes = scalar_bytes * features
@@ -258,7 +264,7 @@ def decode(compact, bits, features, lanes, decoded, words, bank, zeros, ctx):
                 elif kind == 1 and function > 0:
                     decoded.feature_patches[feature_patches] = slot
                     feature_patches += 1
-                elif kind == 0 and function == 2:
+                elif kind == 0 and function == 2 and ctx[at.CLASSES] == 0:
                     decoded.label_patches[label_patches] = slot
                     label_patches += 1
                 decoded.words[row, word] = place
@@ -270,4 +276,5 @@ def decode(compact, bits, features, lanes, decoded, words, bank, zeros, ctx):
     ctx[at.LEARN_FEATURES] = feature_patches - ctx[at.PREDICT_FEATURES]
     ctx[at.LEARN_LABELS] = label_patches
     ctx[at.BANK_WORDS] = (matrices + compact.registers[2] * vector_bytes * features - bank) // 8
-    ctx[at.PREDICTION] = bank + scalar_bytes
+    ctx[at.PREDICTION] = vectors + vector_bytes if ctx[at.CLASSES] else bank + scalar_bytes
+    ctx[at.VECTOR_LABEL] = vectors + 2 * vector_bytes

@@ -85,16 +85,14 @@ def run(
         order = list(range(len(labels))) if epoch_orders is None else list(epoch_orders[epoch])
         for example in order[:remaining]:
             result.train_steps += 1
-            machine.v[0], machine.s[0] = features[example], 0.0
+            _show(machine, task, features[example], None)
             machine.execute(algorithm, 1)
-            if task.eval_type == "ACCURACY":
-                machine.s[1] = sigmoid(machine.s[1])
-            error = abs(labels[example] - machine.s[1])
-            if math.isnan(error) or error > max_abs_error:
+            errors = _training_errors(machine, task, labels[example])
+            if any(math.isnan(error) or error > max_abs_error for error in errors):
                 result.failed = True
                 break
-            result.train_errors.append(error)
-            machine.v[0], machine.s[0] = features[example], labels[example]
+            result.train_errors += errors
+            _show(machine, task, features[example], labels[example])
             machine.execute(algorithm, 2)
         if result.failed:
             break
@@ -109,10 +107,17 @@ def _validate(algorithm, task, machine: Machine, result: Run, max_abs_error: flo
     result.predictions = []
     total = 0.0
     for x, label in list(zip(features, labels, strict=True))[:count]:
-        machine.v[0], machine.s[0] = x, 0.0
+        _show(machine, task, x, None)
         machine.execute(algorithm, 1)
-        result.predictions.append(machine.s[1])
-        if task.eval_type == "ACCURACY":
+        result.predictions.append(machine.v[1] if task.eval_type == "MULTICLASS" else machine.s[1])
+        if task.eval_type == "MULTICLASS":
+            said = 0
+            for k in range(1, task.classes):
+                if machine.v[1][k] > machine.v[1][said]:
+                    said = k
+            error = 0.0 if said == label else 1.0
+            total += error
+        elif task.eval_type == "ACCURACY":
             error = 0.0 if (label > 0.5) == (sigmoid(machine.s[1]) > 0.5) else 1.0
             total += error
         else:
@@ -121,10 +126,30 @@ def _validate(algorithm, task, machine: Machine, result: Run, max_abs_error: flo
                 return 0.0
             total += error * error
         result.valid_errors.append(error)
-    if task.eval_type == "ACCURACY":
+    if task.eval_type != "RMS_ERROR":
         return 1.0 - total / len(labels)
     rmse = math.sqrt(total / len(labels))
     return 1.0 - TWO_OVER_PI * math.atan(rmse) if math.isfinite(rmse) else 0.0
+
+
+def _show(machine: Machine, task, features: list[float], label: float | None) -> None:
+    """Put features and label where programs find them; no label: zeros."""
+    machine.v[0], machine.s[0] = features, 0.0
+    if task.eval_type == "MULTICLASS":
+        machine.v[2] = [1.0 if k == label else 0.0 for k in range(machine.size)]
+    elif label is not None:
+        machine.s[0] = label
+
+
+def _training_errors(machine: Machine, task, label: float) -> list[float]:
+    """Normalise the prediction in memory, and return its distance to the label: one number, or one for each class."""
+    if task.eval_type == "MULTICLASS":
+        chances = softmax(machine.v[1][: task.classes])
+        machine.v[1] = chances + [0.0] * (machine.size - task.classes)
+        return [abs((1.0 if k == label else 0.0) - chance) for k, chance in enumerate(chances)]
+    if task.eval_type == "ACCURACY":
+        machine.s[1] = sigmoid(machine.s[1])
+    return [abs(label - machine.s[1])]
 
 
 class Machine:
@@ -236,6 +261,15 @@ def log(x: float) -> float:
 def sigmoid(x: float) -> float:
     """1 / (1 + exp(-x)), not stabilised."""
     return divide(1.0, 1.0 + exp(-x))
+
+
+def softmax(scores: Sequence[float]) -> list[float]:
+    """Exponentials over their sum, the largest score subtracted first; comparisons with NaN are false."""
+    largest = scores[0]
+    for one in scores:
+        largest = one if one > largest else largest
+    powers = [exp(one - largest) for one in scores]
+    return [divide(one, _sum(powers)) for one in powers]
 
 
 sqrt = _nan_outside(math.sqrt)

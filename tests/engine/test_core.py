@@ -126,7 +126,7 @@ def test_liveness_agrees_with_the_readable_analysis():
         algorithm = random_algorithm(source, size, registers=registers)
         encoded = Encoded.of(algorithm)
         compact = programs.new_compact(len(algorithm), registers)
-        first = np.array([0, registers.s, registers.s + registers.v])
+        first = np.array([0, registers.s, registers.s + registers.v, 0])
         programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
         expected = [live for function in live_mask(algorithm) for live in function]
         assert compact.live[: len(algorithm)].astype(bool).tolist() == expected, algorithm.pseudocode()

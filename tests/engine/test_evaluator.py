@@ -177,7 +177,7 @@ def test_fused_instructions_compute_the_same():
         assert check(evaluator, algorithm), algorithm.pseudocode()
         encoded = Encoded.of(algorithm)
         compact = programs.new_compact(len(algorithm), registers)
-        first = np.array([0, registers.s, registers.s + registers.v])
+        first = np.array([0, registers.s, registers.s + registers.v, 0])
         programs.find_live(encoded.code, encoded.lengths, encoded.starts, first, compact)
         programs.make_compact(encoded.code, encoded.constants, encoded.lengths, encoded.starts, first, True, compact)
         before = compact.counts.sum()
