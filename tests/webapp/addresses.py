@@ -48,6 +48,7 @@ def administrators(role, visibility):
 OPEN = Rule(everybody)
 READ = Rule(by_visibility)
 STEER = Rule(by_visibility, steerers)
+MARK = Rule(by_visibility, signed_in)
 LAUNCH = Rule(everybody, researchers)
 ACCOUNT = Rule(everybody, signed_in)
 ADMINISTRATOR = Rule(administrators)
@@ -73,6 +74,10 @@ RULES = {
     "experiments:dataset-visibility": STEER,
     "experiments:dataset-delete": STEER,
     "experiments:algorithm": READ,
+    "experiments:star": MARK,
+    "experiments:tags": MARK,
+    "experiments:notes": MARK,
+    "experiments:note": STEER,
     "experiments:ancestry": READ,
     "experiments:program-json": READ,
     "experiments:program-python": READ,

@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 from django.urls import URLPattern, get_resolver, reverse
 
-from webapp.experiments.models import Dataset, Measurement
+from webapp.experiments.models import Dataset, Measurement, Note
 from webapp.people.models import Role
 from webapp.people.services import accounts, invitations, tokens
 
@@ -41,7 +41,7 @@ def world(client, make_search, run, owner, stranger, administrator, django_user_
     viewer = django_user_model.objects.create_user("viewer")
     accounts.set_role(viewer, Role.VIEWER)
     people = {"anonymous": None, "viewer": viewer, "stranger": stranger, "owner": owner, "administrator": administrator}
-    things: dict[str, dict[str, object]] = {"search_id": {}, "permalink": {}, "name": {}}
+    things: dict[str, dict[str, object]] = {"search_id": {}, "permalink": {}, "name": {}, "note_id": {}}
     for seed, visibility in enumerate(VISIBILITIES, 1):
         search = make_search(owner=owner, visibility=visibility, seed=seed, title=f"The {visibility} search")
         run(search)
@@ -53,6 +53,8 @@ def world(client, make_search, run, owner, stranger, administrator, django_user_
         things["name"][visibility] = f"{visibility}-set"
         things["search_id"][visibility] = search.pk
         things["permalink"][visibility] = search.best.algorithm.permalink
+        note = Note.objects.create(user=owner, algorithm=search.best.algorithm, text="Of note")
+        things["note_id"][visibility] = note.pk
     invitation, secret = invitations.invite(by=administrator)
     token, _secret = tokens.create_token(user=owner, name="a", scope="read")
     same = {

@@ -23,8 +23,9 @@ from django.utils.dateparse import parse_datetime
 
 from engine.ops import OPS
 from webapp.experiments import words
-from webapp.experiments.models import Discovery, Search
+from webapp.experiments.models import Discovery, Search, Star, Tag
 from webapp.experiments.services.gallery import searchable
+from webapp.experiments.services.marks import tag_name
 
 PER_PAGE = 24
 COUNTED = 1000
@@ -43,7 +44,7 @@ DEFAULT_SORT = "margin"
 AGES = (1, 7, 30, 365)
 MOTIF_SLUGS = {words.motif_slug(name): name for name in words.MOTIFS}
 OP_NAMES = frozenset(info.op.name for info in OPS if info.op)
-WHOSE = ("", "mine")
+WHOSE = ("", "mine", "starred")
 LONGEST = 120
 
 
@@ -60,6 +61,7 @@ class Wish:
     size: int | None = None
     age: int | None = None
     author: str = ""
+    tag: str = ""
     all: bool = False
     whose: str = ""
     sort: str = ""
@@ -134,7 +136,7 @@ def read_wish(asked: MultiValueDict[str, str] | Mapping[str, str]) -> Wish:
     return Wish(
         q=text("q"), data=text("data"), motif=several("motif", MOTIF_SLUGS), op=several("op", OP_NAMES),
         score=number("score", float, 0, 1), margin=number("margin", float, -100, 100),
-        size=number("size", int, 0, 10_000), age=number("age", int, 1, 36_500), author=text("author"),
+        size=number("size", int, 0, 10_000), age=number("age", int, 1, 36_500), author=text("author"), tag=tag_name(text("tag")),
         all=text("all") == "1", whose=among("whose", WHOSE), sort="" if sort == DEFAULT_SORT else sort,
         after=text("after"), before=text("before"), problems=tuple(problems),
     )  # fmt: skip
@@ -158,7 +160,7 @@ def discoveries(user, wish: Wish) -> QuerySet[Discovery]:
     # The row may be some seconds old; whether its search is still open is asked here.
     rows = rows.filter(find__search__owner=user) if mine else rows.filter(
         find__search__visibility=Search.Visibility.PUBLIC)  # fmt: skip
-    if not wish.all:
+    if not wish.all and wish.whose != "starred":
         rows = rows.filter(chosen=True)
     facets = [*(f"op:{name}" for name in wish.op), *(f"motif:{slug}" for slug in wish.motif)]
     if wish.data:
@@ -168,6 +170,10 @@ def discoveries(user, wish: Wish) -> QuerySet[Discovery]:
         facets.append(f"author:{author or 0}")
     if facets:
         rows = rows.filter(facets__contains=facets)
+    if wish.tag:
+        rows = rows.filter(canonical_digest__in=_forms(Tag.objects.filter(name=wish.tag)))
+    if wish.whose == "starred":
+        rows = rows.filter(canonical_digest__in=_forms(Star.objects.filter(user=user)) if user.is_authenticated else [])
     tokens = searchable([wish.q]).split()
     if tokens:
         query = " & ".join(f"'{token}':*" for token in tokens)
@@ -183,6 +189,11 @@ def discoveries(user, wish: Wish) -> QuerySet[Discovery]:
     if wish.age is not None:
         rows = rows.filter(found_at__gte=timezone.now() - timedelta(days=wish.age))
     return rows
+
+
+def _forms(marks: QuerySet) -> QuerySet:
+    """Return the canonical forms of the programs that somebody marked."""
+    return marks.values("algorithm__canonical_digest")
 
 
 def page(user, wish: Wish, *, per_page: int = PER_PAGE) -> Page:

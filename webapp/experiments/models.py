@@ -523,3 +523,4 @@ class Trial(models.Model):
 
 
 from webapp.experiments.gallery_models import Discovery, GalleryChange  # noqa: E402, F401  (Django finds models here)
+from webapp.experiments.marks_models import Note, Star, Tag  # noqa: E402, F401

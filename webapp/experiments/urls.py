@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from webapp.experiments.views import algorithms, data, downloads, gallery, pages, searches, steer
+from webapp.experiments.views import algorithms, data, downloads, gallery, marks, pages, searches, steer
 
 
 class PermalinkConverter:
@@ -56,6 +56,10 @@ urlpatterns = [
     path("data/<dataset:name>/delete/", data.delete, name="dataset-delete"),
     path("a/<permalink:permalink>", algorithms.algorithm, name="algorithm"),
     path("a/<permalink:permalink>/", algorithms.without_slash),
+    path("a/<permalink:permalink>/star", marks.star, name="star"),
+    path("a/<permalink:permalink>/tags", marks.tags, name="tags"),
+    path("a/<permalink:permalink>/notes", marks.notes, name="notes"),
+    path("notes/<int:note_id>/", marks.note, name="note"),
     path("a/<permalink:permalink>/ancestry", algorithms.ancestry, name="ancestry"),
     path("a/<permalink:permalink>/program.json", algorithms.program_json, name="program-json"),
     path("a/<permalink:permalink>/program.py", downloads.download, {"to": "python"}, name="program-python"),

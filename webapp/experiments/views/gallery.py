@@ -46,8 +46,8 @@ FIELDS = {
 @require_safe
 def discoveries(request):
     wish = gallery.read_wish(request.GET)
-    if wish.whose == "mine" and not request.user.is_authenticated:
-        return redirect(f"{reverse('login')}?next={reverse('experiments:discoveries')}%3Fwhose%3Dmine")
+    if wish.whose and not request.user.is_authenticated:
+        return redirect(f"{reverse('login')}?next={reverse('experiments:discoveries')}%3Fwhose%3D{wish.whose}")
     if any(not value for values in request.GET.lists() for value in values[1]) and not wish.problems:
         # A form sends its empty fields, too; the address that people pass on need not have them.
         return redirect(reverse("experiments:discoveries") + wish.address(after=wish.after, before=wish.before))
@@ -62,7 +62,9 @@ def discoveries(request):
         "problems": [str(FIELDS[name]) for name in wish.problems],
         "choices": _choices(request.user, wish),
         "tabs": _tabs(request.user, wish),
-        "more_open": bool(wish.motif or wish.op or wish.score or wish.margin is not None or wish.size or wish.author),
+        "more_open": bool(
+            wish.motif or wish.op or wish.score or wish.margin is not None or wish.size or wish.author or wish.tag
+        ),
         "without_all": wish.address(all=True) if not wish.all else "",
     }
     return render(request, "experiments/discoveries.html", context)
@@ -141,6 +143,8 @@ def _chips(wish: gallery.Wish) -> list[tuple[str, str]]:
         chips.append((age_words(wish.age), wish.address(age=None)))
     if wish.author:
         chips.append((_("by %(name)s") % {"name": wish.author}, wish.address(author="")))
+    if wish.tag:
+        chips.append((_("tagged %(name)s") % {"name": wish.tag}, wish.address(tag="")))
     if wish.all:
         chips.append((_("with the steps on the way"), wish.address(all=False)))
     return chips
@@ -152,7 +156,7 @@ def age_words(days: int) -> str:
 
 
 def _tabs(user, wish: gallery.Wish) -> list[tuple[str, str, bool]]:
-    tabs = [("", _("Everybody's")), ("mine", _("Mine"))]
+    tabs = [("", _("Everybody's")), ("mine", _("Mine")), ("starred", _("Starred"))]
     if not user.is_authenticated:
         return []
     return [(title, replace(wish).address(whose=value), wish.whose == value) for value, title in tabs]
