@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 MAGIC = b"AbOvo\0"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Versions that can be continued from. Version 1 kept a single settled trunk outside the pool."""
 
 
 class CheckpointError(ValueError):
@@ -34,8 +36,8 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if data[: len(MAGIC)] != MAGIC:
         raise CheckpointError("checkpoint: not one of Ab Ovo's")
     (version,) = struct.unpack("<I", data[len(MAGIC) : head]) if len(data) >= head else (0,)
-    if version != VERSION:
-        raise CheckpointError(f"checkpoint: version {version}, this program reads version {VERSION}")
+    if version not in READABLE:
+        raise CheckpointError(f"checkpoint: version {version}, this program reads {' and '.join(map(str, READABLE))}")
     digest, compressed = data[head : head + 32], data[head + 32 :]
     if hashlib.sha256(compressed).digest() != digest:
         raise CheckpointError("checkpoint: damaged (its checksum does not match)")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,17 @@ from engine.core.mutation import Space
 from engine.core.random_stream import mix, seed_state
 from engine.evaluator import Encoded, Evaluator, attach
 from engine.ops import OPS, Op
-from engine.records import Counters, CurvePoint, Find, IndividualRecord
+from engine.records import Counters, CurvePoint, Find, IndividualRecord, Migrant
 from engine.spec import MUTATIONS, SearchSpec
 from engine.task import Task
 
 POINTS_PER_OCTAVE = 128
 """Curve points between any number of generations and its double; before that many generations, one a generation."""
 
-_KIND_NAMES = (*MUTATIONS, "copy", "initial")
+_KIND_NAMES = (*MUTATIONS, "copy", "initial", "migrate")
 _MAX_FINDS = 256
-_TRUNK = ("trunk_code", "trunk_constants", "trunk_lengths")
+_SHORTEST_TRUNK = 64
+"""Individuals that a trunk must have to be settled while the pool has several roots."""
 
 
 def next_point(generation: int) -> int:
@@ -69,9 +70,11 @@ class Island:
         self.first_birth = births
         self.first_steps = train_steps
         self.best = np.array([-1.0])
-        self.trunk: tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
-        """The last settled individual: birth, and program as arrays. Its children are the roots of the pool."""
-        self._breeding = np.array([spec.tournament_size, 0, spec.initial == "random"], np.int64)
+        self.immigrants = 0
+        """How many of this experiment's births came from other islands."""
+        self._origins: dict[int, int] = {}
+        """Of immigrants that are not yet reported: the slot, and the index of the island that they came from."""
+        self._breeding = np.array([spec.tournament_size, 0, spec.initial == "random", -1], np.int64)
         self._place_initial()
 
     def compile(self) -> None:
@@ -82,7 +85,10 @@ class Island:
         )  # fmt: skip
         nobody = np.zeros(0, np.int64)
         population.unstored_line(self.pool, -1, nobody)
-        population.settled_line(self.pool, self.population, np.zeros(1, np.int64))
+        population.settled_lines(
+            self.pool, np.zeros(1, np.int64), 0, np.zeros(len(self.pool.scores), np.int64), nobody, nobody
+        )
+        population.drop_trunk(self.pool, nobody, 0, 0)
         fec_restore(new_fec(1, 0), fec_entries(new_fec(1, 0)))
         population.release(self.pool, -1)
         one = self.pool.code[0], self.pool.constants[0], self.pool.lengths[0]
@@ -92,8 +98,13 @@ class Island:
 
     @property
     def births(self) -> int:
-        """Individuals born in this experiment."""
+        """Individuals born in this experiment, immigrants included: birth numbers count them, too."""
         return int(self.counters[evolution.BIRTHS])
+
+    @property
+    def individuals(self) -> int:
+        """Individuals of this experiment that were bred here."""
+        return self.births - self.immigrants
 
     @property
     def train_steps(self) -> int:
@@ -172,12 +183,13 @@ class Island:
         """Return this experiment's counters (train_steps: of the whole search)."""
         c = self.counters
         return Counters(
-            individuals=int(c[evolution.BIRTHS]),
+            individuals=self.individuals,
             evaluations=int(c[evolution.EVALUATIONS]),
             train_steps=int(c[evolution.TRAIN_STEPS]),
             fec_hits=int(c[evolution.FEC_HITS]),
             cache_hits=int(c[evolution.MEMO_HITS]),
             rejected=int(c[evolution.REJECTED]),
+            immigrants=self.immigrants,
         )
 
     # ancestry ------------------------------------------------------------------------------------------------------
@@ -199,44 +211,43 @@ class Island:
         return [self._record(int(one)) for one in slots[:count][::-1]]
 
     def settle(self) -> list[IndividualRecord]:
-        """Take the trunk that all living individuals share out of the pool; return what of it is not yet reported."""
+        """Take the trunks that all living individuals of a root share out of the pool, but for their last individuals;
+        return what of them is not yet reported."""
         if self.births < self.spec.population_size:
             return []
-        slots = np.zeros(len(self.pool.scores), np.int64)
-        count = population.settled_line(self.pool, self.population, slots)
-        records = []
-        for slot in map(int, slots[:count]):
-            if not self.pool.stored[slot]:
-                records.append(self._record(slot))
-        if count:
-            last = int(slots[count - 1])
-            program = self.pool.code[last].copy(), self.pool.constants[last].copy(), self.pool.lengths[last].copy()
-            self.trunk = (int(self.pool.births[last]), program)
-            for slot, child in pairwise(slots[: count + 1]):
-                self.pool.parents[child] = -1
-                population.release(self.pool, slot)
+        size = len(self.pool.scores)
+        slots, ends, children = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)
+        trunks = population.settled_lines(self.pool, self.population, _SHORTEST_TRUNK, children, slots, ends)
+        records, begin = [], 0
+        for end in map(int, ends[:trunks]):
+            unreported = slots[begin:end][self.pool.stored[slots[begin:end]] == 0]
+            records += [self._record(int(slot)) for slot in unreported]
+            self.pool.stored[unreported] = 1
+            population.drop_trunk(self.pool, slots, begin, end)
+            begin = end
         return records
 
     def _record(self, slot: int) -> IndividualRecord:
         pool = self.pool
         parent_birth = int(pool.parent_births[slot])
-        change: dict[str, Any]
-        if parent_birth < 0:
-            change = {"program": self.algorithm(slot).to_json()}
+        change: dict[str, Any] = {"edits": []}
+        parent: int | None = self.first_birth + parent_birth
+        island = None
+        if pool.kinds[slot] == mutation.MIGRANT:
+            parent, island = parent_birth, self._origins.pop(slot)
+        elif parent_birth < 0:
+            parent, change = None, {"program": self.algorithm(slot).to_json()}
         else:
-            parent = int(pool.parents[slot])
-            if parent >= 0:
-                before = pool.code[parent], pool.constants[parent], pool.lengths[parent]
-            else:
-                assert self.trunk is not None and self.trunk[0] == parent_birth, "the trunk's tip is the roots' parent"
-                before = self.trunk[1]
-            change = {"edits": self._edits(before, slot)}
+            before = int(pool.parents[slot])
+            assert before >= 0, "what is settled has been reported"
+            change = {"edits": self._edits((pool.code[before], pool.constants[before], pool.lengths[before]), slot)}
         return IndividualRecord(
             birth=self.first_birth + int(pool.births[slot]),
-            parent=self.first_birth + parent_birth if parent_birth >= 0 else None,
+            parent=parent,
             score=float(pool.scores[slot]),
             mutation=_KIND_NAMES[pool.kinds[slot]],
             change=change,
+            parent_island=island,
         )
 
     def _edits(self, before: tuple[np.ndarray, np.ndarray, np.ndarray], slot: int) -> list[list]:
@@ -252,6 +263,55 @@ class Island:
                 lines = [_instruction(code[row], constants[row]).to_json() for row in rows]
                 result.append([function, start, removed, lines])
         return result
+
+    # migration -----------------------------------------------------------------------------------------------------
+
+    def emigrate(self, count: int, seed: int, island: int) -> tuple[list[Migrant], list[IndividualRecord]]:
+        """Return copies of up to `count` random living individuals, and those of their lines not yet reported.
+
+        seed: of the choice alone, so that who leaves changes nothing for those who stay. island: this one's index.
+        """
+        migrants, records = [], []
+        for place in draw(seed, len(self.population), count):
+            slot = int(self.population[place])
+            records += self.line_records(slot)
+            birth = self.first_birth + int(self.pool.births[slot])
+            migrants.append(Migrant(island, birth, self.algorithm(slot)))
+        return migrants, records
+
+    def admit(self, migrant: Migrant) -> bool:
+        """Let an immigrant be born: it is scored on this island's tasks and takes the oldest one's place.
+
+        Returns whether it fits: a program with registers, or lengths, that are not allowed here is turned away. The
+        population must be full, and the finds collected.
+        """
+        if not self._fits(migrant.algorithm):
+            return False
+        if self.pool.free_count[0] == 0:
+            self.pool = population.grown(self.pool, 2 * len(self.pool.scores))
+        slot = int(population.take_slot(self.pool))
+        encoded = Encoded.of(migrant.algorithm, self._capacities)
+        self.pool.code[slot], self.pool.constants[slot] = encoded.code, encoded.constants
+        self.pool.lengths[slot] = encoded.lengths
+        self.pool.kinds[slot] = mutation.MIGRANT
+        self.pool.parents[slot], self.pool.parent_births[slot] = -1, migrant.birth
+        self._origins[slot] = migrant.island
+        self._breeding[3] = slot
+        evolution.evolve(
+            1, self.random, self.pool, self.population, self._breeding, self.space, self.scoring, self.fec, self.memo,
+            self.finds, self.counters, self.best, np.iinfo(np.int64).max,
+        )  # fmt: skip
+        assert self._breeding[3] == -1, "the pool has room, and so have the finds"
+        self.immigrants += 1
+        return True
+
+    def _fits(self, algorithm: Algorithm) -> bool:
+        if any(there < wanted for there, wanted in zip(self.spec.registers, algorithm.registers_used())):
+            return False
+        for bounds, function, own in zip(self.spec.functions, algorithm.functions, self._initial.functions):
+            if function != own if not bounds.searched else not bounds.min_size <= len(function) <= bounds.max_size:
+                return False
+        return True
 
     # state ---------------------------------------------------------------------------------------------------------
 
@@ -279,13 +339,11 @@ class Island:
         arrays["parents"] = new_place[self.pool.parents[held]]
         arrays["population"] = np.where(self.population >= 0, new_place[self.population], -1)
         arrays |= {"random": self.random, "counters": self.counters, "best": self.best, "fec": fec_entries(self.fec)}
-        values = {
-            "first_birth": self.first_birth,
-            "first_steps": self.first_steps,
-            "trunk": None if self.trunk is None else self.trunk[0],
-        }
-        if self.trunk is not None:
-            arrays |= dict(zip(_TRUNK, self.trunk[1]))
+        migrants = [slot for slot in held if self.pool.kinds[slot] == mutation.MIGRANT and not self.pool.stored[slot]]
+        self._origins = {int(slot): self._origins[slot] for slot in migrants}
+        origins = [(new_place[slot], island) for slot, island in self._origins.items()]
+        arrays["origins"] = np.array(origins, np.int64).reshape(-1, 2)
+        values = {"first_birth": self.first_birth, "first_steps": self.first_steps, "immigrants": self.immigrants}
         return values, arrays
 
     def load(self, values: dict, arrays: dict[str, np.ndarray]) -> None:
@@ -302,8 +360,33 @@ class Island:
         self.random[:], self.counters[:], self.best[:] = arrays["random"], arrays["counters"], arrays["best"]
         fec_restore(self.fec, arrays["fec"])
         self.first_birth, self.first_steps = values["first_birth"], values["first_steps"]
-        birth = values["trunk"]
-        self.trunk = None if birth is None else (birth, tuple(arrays[name] for name in _TRUNK))
+        self.immigrants = values.get("immigrants", 0)
+        self._origins = {int(slots[place]): int(island) for place, island in arrays.get("origins", ())}
+        if values.get("trunk") is not None:
+            self._load_trunk(values["trunk"], arrays)
+
+    def _load_trunk(self, birth: int, arrays: dict[str, np.ndarray]) -> None:
+        """Make the last settled individual, which checkpoints of version 1 kept by itself, the pool's root."""
+        slot = int(population.take_slot(self.pool))
+        self.pool.code[slot], self.pool.constants[slot] = arrays["trunk_code"], arrays["trunk_constants"]
+        self.pool.lengths[slot] = arrays["trunk_lengths"]
+        self.pool.births[slot], self.pool.stored[slot] = birth, 1
+        self.pool.parents[slot] = self.pool.parent_births[slot] = -1
+        children = (self.pool.holders > 0) & (self.pool.parents < 0) & (self.pool.parent_births == birth)
+        children[slot] = False
+        self.pool.parents[children] = slot
+        self.pool.holders[slot] = np.count_nonzero(children)
+
+
+def draw(seed: int, size: int, count: int) -> list[int]:
+    """Return up to `count` different numbers below `size`, at random; the same for the same seed, whatever the platform."""
+    words = random.Random(seed)
+    numbers = list(range(size))
+    for place in range(min(count, size)):
+        # Only random() itself is promised to stay the same from one Python to the next.
+        other = place + int(words.random() * (size - place))
+        numbers[place], numbers[other] = numbers[other], numbers[place]
+    return numbers[: min(count, size)]
 
 
 def initial_program(spec: SearchSpec) -> Algorithm:
@@ -390,4 +473,4 @@ def program_cost(algorithm: Algorithm, train_examples: int) -> float:
     return setup + train_examples * (predict + learn)
 
 
-assert _KIND_NAMES[mutation.COPY] == "copy" and _KIND_NAMES[mutation.INITIAL] == "initial"
+assert _KIND_NAMES[mutation.COPY :] == ("copy", "initial", "migrate") and len(_KIND_NAMES) - 1 == mutation.MIGRANT

@@ -10,7 +10,10 @@ from engine.algorithm import Algorithm, Instruction
 
 @dataclass(frozen=True)
 class Counters:
-    """Totals since the search began. train_steps: as the reference counts them, summed over tasks, probes included."""
+    """Totals since the search began. train_steps: as the reference counts them, summed over tasks, probes included.
+
+    immigrants: taken in from other islands; they are scored here, and counted as individuals only where they were born.
+    """
 
     individuals: int = 0
     evaluations: int = 0
@@ -20,6 +23,7 @@ class Counters:
     rejected: int = 0
     experiments: int = 0
     seconds: float = 0.0
+    immigrants: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,24 @@ class IndividualRecord:
     mutation: str
     change: dict[str, Any]
     parent_island: int | None = None
+
+
+@dataclass(frozen=True)
+class Migrant:
+    """A copy of an individual that travels. island, birth: where it lived, by index, and its number there."""
+
+    island: int
+    birth: int
+    algorithm: Algorithm
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What an island sends out at an exchange. number: of the exchange, from 0 on. Their lines are in the next report."""
+
+    number: int
+    experiment: int
+    migrants: tuple[Migrant, ...]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,17 @@ from engine.algorithm import Algorithm
 from engine.checkpoint import CheckpointError, pack, unpack
 from engine.evaluator import Evaluator
 from engine.island import Island, next_point
-from engine.records import Counters, CurvePoint, Find, IndividualRecord, Result, SliceReport, apply_change
+from engine.records import (
+    Counters,
+    CurvePoint,
+    Departure,
+    Find,
+    IndividualRecord,
+    Migrant,
+    Result,
+    SliceReport,
+    apply_change,
+)
 from engine.spec import SearchSpec, StopSpec, TaskSpec
 from engine.task import Task, build_tasks
 
@@ -32,8 +42,14 @@ class Search:
     Make one with `start` or `restore`.
     """
 
-    def __init__(self, spec: SearchSpec, seed: int):
-        self.spec, self.seed = spec, seed
+    def __init__(self, spec: SearchSpec, seed: int, *, index: int = 0):
+        self.spec, self.seed, self.index = spec, seed, index
+        self.exchange: Callable[[Departure], Sequence[Migrant]] | None = None
+        """Asked at each exchange: takes what leaves, returns what arrives. None: nothing comes or goes.
+
+        A search that is to be resumed to the bit must be given the same arrivals under the same number again.
+        """
+        self.exchanges = 0
         self.experiment = 0
         self.seconds = 0.0
         self.compile_seconds = 0.0
@@ -57,9 +73,12 @@ class Search:
         self.compile_seconds += time.perf_counter() - began
 
     @classmethod
-    def start(cls, spec: SearchSpec, seed: int) -> Search:
-        """Begin a search: build its tasks, compile or load the kernels. Raises SpecError or TaskError."""
-        return cls(spec.check(), seed)
+    def start(cls, spec: SearchSpec, seed: int, *, index: int = 0) -> Search:
+        """Begin a search: build its tasks, compile or load the kernels. Raises SpecError or TaskError.
+
+        index: the island's, where several exchange migrants; `spec` is then SearchSpec.for_island's, `seed` island_seed's.
+        """
+        return cls(spec.check(), seed, index=index)
 
     # running -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +106,9 @@ class Search:
         until_point = self._next_point * size - island.births
         count = max(1, min(until_point, int(self._speed * _CHUNK_SECONDS)))
         if stop.max_individuals:
-            count = min(count, stop.max_individuals - island.births)
+            count = min(count, stop.max_individuals - island.individuals)
+        if self._exchanges_here():
+            count = min(count, self._next_exchange - island.individuals)
         if stop.stagnation:
             count = min(count, self._last_find_births + stop.stagnation - island.births)
         before, began = island.births, time.perf_counter()
@@ -101,13 +122,29 @@ class Search:
             self._next_point = next_point(self._next_point)
         if spent:
             return "max_train_steps"
-        if stop.max_individuals and island.births >= stop.max_individuals:
+        if stop.max_individuals and island.individuals >= stop.max_individuals:
             return "max_individuals"
         if stop.stagnation and island.births - self._last_find_births >= stop.stagnation:
             return "stagnation"
         if stop.max_seconds and self.seconds + elapsed >= stop.max_seconds:
             return "max_seconds"
+        if self._exchanges_here() and island.individuals >= self._next_exchange:
+            self._migrate()
         return ""
+
+    def _exchanges_here(self) -> bool:
+        return self.exchange is not None and self.spec.migration is not None
+
+    def _migrate(self) -> None:
+        assert self.spec.migration is not None and self.exchange is not None
+        seed = stable_seed(self.seed, "emigrants", self.exchanges)
+        migrants, records = self.island.emigrate(self.spec.migration.count, seed, self.index)
+        self._records += records
+        for migrant in self.exchange(Departure(self.exchanges, self.experiment, tuple(migrants))):
+            if self.island.admit(migrant):
+                self._collect()
+        self.exchanges += 1
+        self._next_exchange = self.island.individuals + self.spec.migration.every
 
     def _collect(self) -> None:
         finds, records = self.island.collect_finds(self.seconds, self.experiment)
@@ -199,6 +236,8 @@ class Search:
         self._tasks_digest = _digest(tasks)
         seed = stable_seed(self.seed, "island", self.experiment)
         self.island = Island(self.spec, tasks, seed=seed, births=births, train_steps=train_steps)
+        # Not before the population is full.
+        self._next_exchange = max(self.spec.migration.every, self.spec.population_size) if self.spec.migration else 0
 
     def _task_experiment(self) -> int:
         return self.experiment if self.spec.fresh_tasks else 0
@@ -225,6 +264,7 @@ class Search:
             rejected=before.rejected + now.rejected,
             experiments=self.experiment + 1,
             seconds=self.seconds,
+            immigrants=before.immigrants + now.immigrants,
         )
 
     def _report(self) -> SliceReport:
@@ -266,17 +306,19 @@ class Search:
             "selected": None
             if self._selected is None
             else [self._selected[0], _find_to_json(self._selected[1]), list(self._selected[2])],
+            "exchanges": self.exchanges,
+            "next_exchange": self._next_exchange,
             "finished": self.finished,
             "finish_reason": self.finish_reason,
         }
         return pack(values, arrays)
 
     @classmethod
-    def restore(cls, spec: SearchSpec, seed: int, data: bytes) -> Search:
+    def restore(cls, spec: SearchSpec, seed: int, data: bytes, *, index: int = 0) -> Search:
         """Continue from a checkpoint. Raises CheckpointError if it is damaged or of another search, version or data set."""
         values, arrays = unpack(data)
         search = cls.__new__(cls)
-        search.__init__(spec, seed)  # type: ignore[misc]
+        search.__init__(spec, seed, index=index)  # type: ignore[misc]
         if values["spec"] != search._spec_digest() or values["seed"] != seed:
             raise CheckpointError("checkpoint: of another search (its specification or seed differs)")
         if values["experiment"] != search.experiment:
@@ -289,6 +331,8 @@ class Search:
         search._next_point, search._last_find_births = values["next_point"], values["last_find_births"]
         search._totals = Counters(**values["totals"])
         search._best_score = values["best_score"]
+        search.exchanges = values.get("exchanges", 0)
+        search._next_exchange = values.get("next_exchange", search._next_exchange)
         search._latest_finds = [_find_from_json(find) for find in values["latest_finds"]]
         if values["selected"] is not None:
             fitness, find, scores = values["selected"]

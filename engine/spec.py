@@ -6,6 +6,7 @@ names the field (dotted path) and says what is allowed there.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -198,7 +199,7 @@ class MigrationSpec:
     def check(self, path: str) -> None:
         """Raise SpecError at the first field out of range."""
         _whole(path, "every", self.every, 10, 10**9)
-        _whole(path, "count", self.count, 1, 1000)
+        _whole(path, "count", self.count, 0, 1000)
 
 
 @dataclass(frozen=True)
@@ -422,6 +423,14 @@ class SearchSpec:
     def with_changes(self, **changes: Any) -> SearchSpec:
         """Return a checked copy with some fields replaced. Raises SpecError."""
         return replace(self, **changes).check()
+
+
+def island_seed(search_seed: int, index: int) -> int:
+    """Return an island's own seed; that of the first island is the search's."""
+    if index == 0:
+        return search_seed
+    digest = hashlib.sha256(f"{search_seed}/{index}".encode()).digest()
+    return int.from_bytes(digest[:6], "little")
 
 
 def _from_mapping(cls, value, path):

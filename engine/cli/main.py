@@ -85,7 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_whole(1, 256),
         default=1,
         metavar="K",
-        help="search with K independent seeds at once",
+        help="run islands on K threads; of a search of one island, K with seeds of their own",
+    )
+    search.add_argument(
+        "--islands",
+        type=_whole(1, 1000),
+        metavar="N",
+        help="populations that exchange algorithms (the result depends on it)",
     )
     search.add_argument("--json", action="store_true", help="print the result as one JSON object")
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from engine.cli.common import Refusal, dump_json, parse_json, read_text
 from engine.presets import preset
-from engine.spec import SearchSpec
+from engine.spec import MigrationSpec, SearchSpec
 
 _SLICE_SECONDS = 1.0
 _LINE_SECONDS = 10.0
@@ -34,7 +34,10 @@ def main(args: argparse.Namespace) -> int:
         _warm_up(spec, args.seed)
         compile_seconds = time.perf_counter() - began
         progress.say(f"ready after {compile_seconds:.1f} s; searching with seed {args.seed}")
-        outcomes = _run_all(spec, seeds, stop, progress)
+        if spec.islands > 1:
+            outcomes = _run_islands(spec, args.seed, args.workers, stop, progress)
+        else:
+            outcomes = _run_all(spec, seeds, stop, progress)
     progress.end()
     if not outcomes:
         print("python -m engine search: interrupted before there was anything to keep", file=sys.stderr)
@@ -57,6 +60,8 @@ def _spec(args: argparse.Namespace) -> SearchSpec:
         else:
             data = parse_json(text, "--spec")
         spec = SearchSpec.from_json(data)
+    if args.islands is not None:
+        spec = spec.with_changes(islands=args.islands, migration=spec.migration or MigrationSpec())
     if args.max_seconds is not None:
         spec = spec.with_changes(stop=replace(spec.stop, max_seconds=args.max_seconds))
     return spec
@@ -66,7 +71,7 @@ def _warm_up(spec: SearchSpec, seed: int) -> None:
     """Go through all that a search does with one that is thrown away, so that nothing is left to compile."""
     from engine.search import Search
 
-    search = Search.start(spec, seed)
+    search = Search.start(spec.for_island(0), seed)
     search.run(seconds=0.0)
     search.conclude()
     search.checkpoint()
@@ -99,6 +104,16 @@ def _run_all(spec: SearchSpec, seeds: list[int], stop: threading.Event, progress
                 stop.set()
         reports = [future.result() for future in futures]
     return [(seed, one) for seed, one in zip(seeds, reports, strict=True) if one is not None and one.result is not None]
+
+
+def _run_islands(
+    spec: SearchSpec, seed: int, workers: int, stop: threading.Event, progress: Progress
+) -> list[tuple[int, Any]]:
+    """Run a search of several islands; returns (seed, last report) of those that have a result."""
+    from engine.archipelago import Archipelago
+
+    reports = Archipelago(spec, seed).run(workers=workers, should_stop=stop.is_set, on_report=progress.update)
+    return [(seed, report) for report in reports]
 
 
 @contextlib.contextmanager

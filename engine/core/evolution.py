@@ -157,12 +157,35 @@ def _tournament(state, scores, population, size):
     return parent
 
 
+@inner()
+def _conceive(state, pool, population, breeding, space, initial):
+    """Return the slot of a new individual: an initial one, or the child of a tournament's winner."""
+    parent = breeding[1] if initial else _tournament(state, pool.scores, population, breeding[0])
+    slot = take_slot(pool)
+    copy_program(pool, parent, slot)
+    code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
+    mutated = unit(state) < space.probability[0]
+    if initial:
+        # The draw above is spent, as in the reference, but initial individuals are not mutated.
+        if breeding[2]:
+            for k in range(space.searched.shape[0]):
+                randomize_function(state, space, space.searched[k], code, constants, lengths)
+        pool.kinds[slot] = INITIAL
+        pool.parents[slot] = pool.parent_births[slot] = -1
+    else:
+        pool.kinds[slot] = mutate(state, space, code, constants, lengths) if mutated else COPY
+        pool.parents[slot], pool.parent_births[slot] = parent, pool.births[parent]
+        pool.holders[parent] += 1
+    return slot
+
+
 @compiled()
 def evolve(count, state, pool, population, breeding, space, scoring, fec, memo, finds, counters, best, step_limit):
     """Bear up to `count` individuals and return why it stopped: DONE or what the caller has to see to.
 
     While there are empty places these are initial individuals: copies of the program in slot breeding[1], random ones
     if breeding[2]. Then each is the mutated child of a tournament winner, breeding[0] draws, and replaces the oldest.
+    breeding[3]: slot of an immigrant that is born next, as it is; -1: none.
     step_limit: training steps (of the counter) at which it stops, looked at once in a generation.
     Source: semantics section 10. Tournaments draw among all, the one about to be replaced included.
     """
@@ -174,23 +197,12 @@ def evolve(count, state, pool, population, breeding, space, scoring, fec, memo, 
             return POOL_FULL
         if counters[FINDS] == finds.shape[0]:
             return FINDS_FULL
-        initial = counters[BIRTHS] < size
-        parent = breeding[1] if initial else _tournament(state, pool.scores, population, breeding[0])
-        slot = take_slot(pool)
-        copy_program(pool, parent, slot)
-        code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
-        mutated = unit(state) < space.probability[0]
-        if initial:
-            # The draw above is spent, as in the reference, but initial individuals are not mutated.
-            if breeding[2]:
-                for k in range(space.searched.shape[0]):
-                    randomize_function(state, space, space.searched[k], code, constants, lengths)
-            pool.kinds[slot] = INITIAL
-            pool.parents[slot] = pool.parent_births[slot] = -1
+        slot = breeding[3]
+        if slot >= 0:
+            breeding[3] = -1
         else:
-            pool.kinds[slot] = mutate(state, space, code, constants, lengths) if mutated else COPY
-            pool.parents[slot], pool.parent_births[slot] = parent, pool.births[parent]
-            pool.holders[parent] += 1
+            slot = _conceive(state, pool, population, breeding, space, counters[BIRTHS] < size)
+        code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
         pool.scores[slot] = score(scoring, space, fec, memo, code, constants, lengths, counters)
         _born(pool, slot, population, finds, counters, best)
     return DONE

@@ -33,7 +33,7 @@ from engine.core.tables import (
     RANDOMIZE_ALGORITHM,
 ) = range(8)
 """Positions in engine.spec.MUTATIONS."""
-COPY, INITIAL = 8, 9
+COPY, INITIAL, MIGRANT = 8, 9, 10
 """How an individual came to be without a mutation."""
 
 

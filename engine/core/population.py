@@ -23,8 +23,8 @@ class Pool(NamedTuple):
     lengths: np.ndarray  # (N, 3) int32
     scores: np.ndarray  # (N,) float64
     births: np.ndarray  # (N,) int64: serial number in the island
-    parents: np.ndarray  # (N,) int64: slot, -1 where the parent is settled or there is none
-    parent_births: np.ndarray  # (N,) int64: -1 for an initial individual
+    parents: np.ndarray  # (N,) int64: slot, -1 where the parent is settled, on another island, or there is none
+    parent_births: np.ndarray  # (N,) int64: -1 for an initial individual; an immigrant's: on the island it came from
     holders: np.ndarray  # (N,) int32: population place + children + pins; 0: free
     kinds: np.ndarray  # (N,) int8: mutation kind
     stored: np.ndarray  # (N,) uint8: whether it has been reported
@@ -104,34 +104,49 @@ def unstored_line(pool, slot, slots):
 
 
 @compiled()
-def settled_line(pool, population, slots):
-    """Write into `slots` the trunk: ancestors that all living individuals share and that are held by one child only.
+def settled_lines(pool, population, shortest, children, slots, ends):
+    """Write into `slots` the trunks of the pool's roots, one after the other, each in order of birth, and where they end
+    into `ends`; return how many trunks.
 
-    In order of birth; 0 if the population still descends from several initial individuals.
+    A trunk is a root and those after it that are dead and have one child each: what all living ones of that root descend
+    from. While there are several roots, trunks with fewer than `shortest` individuals are left alone: most roots die out.
+    children: (N,) int64 of scratch.
     """
-    root = -1
-    for slot in range(pool.scores.shape[0]):
-        if pool.holders[slot] > 0 and pool.parents[slot] < 0:
-            if root >= 0:
-                return 0
-            root = slot
-    if root < 0:
-        return 0
-    line = 0
-    slot = population[0]
-    while slot >= 0:
-        slots[line] = slot
-        line += 1
-        slot = pool.parents[slot]
-    for k in range(line // 2):
-        slots[k], slots[line - 1 - k] = slots[line - 1 - k], slots[k]
     alive = pool.births[population[0]]
     for place in range(1, population.shape[0]):
         alive = min(alive, pool.births[population[place]])
-    count = 0
-    while count < line - 1 and pool.holders[slots[count]] == 1 and pool.births[slots[count]] < alive:
-        count += 1
-    return count
+    roots = 0
+    for slot in range(pool.scores.shape[0]):
+        parent = pool.parents[slot]
+        if pool.holders[slot] > 0:
+            if parent < 0:
+                roots += 1
+            else:
+                children[parent] = slot
+    count = trunks = 0
+    for root in range(pool.scores.shape[0]):
+        if pool.holders[root] <= 0 or pool.parents[root] >= 0:
+            continue
+        begin = count
+        slot = np.int64(root)
+        while pool.holders[slot] == 1 and pool.births[slot] < alive:
+            slots[count] = slot
+            count += 1
+            slot = children[slot]
+        if count - begin < (2 if roots == 1 else shortest):
+            count = begin
+        else:
+            ends[trunks] = count
+            trunks += 1
+    return trunks
+
+
+@compiled()
+def drop_trunk(pool, slots, begin, end):
+    """Free a settled trunk but for its last individual, which is a root from now on."""
+    for k in range(begin, end - 1):
+        pool.parents[slots[k + 1]] = -1
+        release(pool, slots[k])
 
 
 @compiled()

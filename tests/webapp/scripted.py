@@ -44,12 +44,12 @@ class ScriptedEngine:
         self.finished = False
 
     @classmethod
-    def start(cls, spec, seed):
+    def start(cls, spec, seed, *, index=0):
         ScriptedEngine.starts += 1
         return cls(spec, seed)
 
     @classmethod
-    def restore(cls, spec, seed, data):
+    def restore(cls, spec, seed, data, *, index=0):
         ScriptedEngine.restores += 1
         return cls(spec, seed, json.loads(data)["births"])
 

@@ -276,7 +276,7 @@ def test_lines_longer_than_a_stretch_are_complete(make_search, run, monkeypatch)
 
 def test_ancestry_without_a_parent_is_refused(make_search, run, engine, monkeypatch):
     monkeypatch.setattr(ScriptedEngine, "births", 5, raising=False)
-    start = classmethod(lambda cls, spec, seed: cls(spec, seed, 5))
+    start = classmethod(lambda cls, spec, seed, index=0: cls(spec, seed, 5))
     monkeypatch.setattr(ScriptedEngine, "start", start)
     search = make_search()
     assert run(search) == Outcome.HANDED_BACK

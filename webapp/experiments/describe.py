@@ -13,6 +13,7 @@ from webapp.experiments.models import Algorithm, Find, Search
 MUTATIONS = {
     "initial": gettext_lazy("first program"),
     "copy": gettext_lazy("copied unchanged"),
+    "migrate": gettext_lazy("came from another island"),
     "identity": gettext_lazy("copied unchanged"),
     "alter_parameter": gettext_lazy("parameter altered"),
     "randomize_instruction": gettext_lazy("instruction replaced"),

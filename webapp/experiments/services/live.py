@@ -11,7 +11,7 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from engine.spec import SearchSpec
+from engine.spec import SearchSpec, island_seed
 from webapp.experiments.models import Checkpoint, Island, Search
 
 if TYPE_CHECKING:
@@ -35,17 +35,17 @@ def take(island: Island, search: Search) -> Evolution:
         return evolution
     from engine.search import Search as Evolution
 
-    spec = SearchSpec.from_json(search.spec)
+    spec = SearchSpec.from_json(search.spec).for_island(island.index)
     seed = island_seed(search.seed, island.index)
     for checkpoint in Checkpoint.objects.filter(island=island).order_by("-slice_number"):
         data = bytes(checkpoint.data)
         if hashlib.sha256(data).digest() == bytes(checkpoint.sha256):
             island.slice_number = checkpoint.slice_number
-            return Evolution.restore(spec, seed, data)
+            return Evolution.restore(spec, seed, data, index=island.index)
         logger.error("island %d: checkpoint of slice %d is damaged", island.pk, checkpoint.slice_number)
         checkpoint.delete()
     island.slice_number = 0
-    return Evolution.start(spec, seed)
+    return Evolution.start(spec, seed, index=island.index)
 
 
 def keep(island: Island, evolution: Evolution) -> None:
@@ -59,11 +59,3 @@ def keep(island: Island, evolution: Evolution) -> None:
 def drop(island_id: int) -> None:
     """Forget an island's evolution."""
     _live.pop(island_id, None)
-
-
-def island_seed(search_seed: int, index: int) -> int:
-    """Return an island's own seed; that of the first island is the search's, as the command line has it."""
-    if index == 0:
-        return search_seed
-    digest = hashlib.sha256(f"{search_seed}/{index}".encode()).digest()
-    return int.from_bytes(digest[:6], "little")

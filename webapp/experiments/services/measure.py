@@ -24,10 +24,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from engine.algorithm import Algorithm as Program
-from engine.spec import SearchSpec
+from engine.spec import SearchSpec, island_seed
 from webapp.experiments.models import Find, Measurement, Search
 from webapp.experiments.services.baselines import SHOWN
-from webapp.experiments.services.live import island_seed
 from webapp.experiments.services.numbers import finite
 
 if TYPE_CHECKING:
