@@ -38,6 +38,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 def pytest_configure(config):
     from django.conf import settings
 
+    from webapp.lib.translations import compile_catalogues
+
+    compile_catalogues(settings.LOCALE_PATHS[0])
     # No collectstatic before the tests, and no slow hashing in them.
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

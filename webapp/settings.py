@@ -130,7 +130,9 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("ko", "한국어")]
-LOCALE_PATHS = [BASE_DIR / "webapp" / "locale"]
+# `manage.py prepare` compiles the catalogues of locale/ to here.
+LOCALE_PATHS = [ABOVO_HOME / "locale"]
+LANGUAGE_COOKIE_NAME = f"abovo_language_{ENVIRONMENT.port}"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = ABOVO_HOME / "static"

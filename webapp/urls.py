@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from webapp.lib.language import choose
 from webapp.people.urls import sign_in_urlpatterns
 
 handler400 = "webapp.experiments.views.errors.bad_request"
@@ -14,5 +15,6 @@ urlpatterns = [
     path("", include("webapp.experiments.urls")),
     path("", include("webapp.people.urls")),
     *sign_in_urlpatterns,
+    path("language/<slug:code>/", choose, name="language"),
     path("admin/", admin.site.urls),
 ]

@@ -97,6 +97,7 @@ RULES = {
     "people:person": ADMINISTRATOR,
     "people:new-password": ADMINISTRATOR,
     "login": OPEN,
+    "language": OPEN,
     "logout": OPEN,
 }
 """Name of each address: who sees it, who may. Django's own administration is tested by its prefix."""

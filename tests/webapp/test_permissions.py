@@ -59,6 +59,7 @@ def world(client, make_search, run, owner, stranger, administrator, django_user_
     token, _secret = tokens.create_token(user=owner, name="a", scope="read")
     same = {
         "user_id": owner.pk, "token_id": token.pk, "invitation_id": invitation.pk, "secret": secret,
+        "code": "ko",
     }  # fmt: skip
     return people, things, same
 

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: bring database, static files and administrator up to date. Safe to repeat at every start."""
+"""`manage.py prepare`: bring database, static files, translations and administrator up to date. Safe to repeat at every start."""
 
 import contextlib
 import hashlib
@@ -18,6 +18,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from webapp.lib.translations import compile_catalogues
+
 ADMINISTRATOR = "admin"
 
 
@@ -35,6 +37,7 @@ class Command(BaseCommand):
         self.wait_for_database()
         self.migrate()
         self.collect_static()
+        compile_catalogues(settings.LOCALE_PATHS[0])
         password = self.create_administrator()
         self.launch_first_search()
         if options["json"]:
