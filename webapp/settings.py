@@ -23,6 +23,8 @@ ABOVO_LEASE_SECONDS = ENVIRONMENT.lease_seconds
 ABOVO_QUOTA_ISLANDS = ENVIRONMENT.quota_islands
 ABOVO_QUOTA_SEARCH_SECONDS = ENVIRONMENT.quota_search_seconds
 ABOVO_QUOTA_UPLOAD_BYTES = ENVIRONMENT.quota_upload_bytes
+ABOVO_API_RATE = ENVIRONMENT.api_rate
+ABOVO_API_RATE_ANONYMOUS = ENVIRONMENT.api_rate_anonymous
 
 # Who may ask, and how: ABOVO_PUBLIC_URL with https turns on what only makes sense behind TLS.
 PUBLIC_URL = ENVIRONMENT.public_url
@@ -71,6 +73,7 @@ MIDDLEWARE = [
     "webapp.lib.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "webapp.lib.security.SecurityHeadersMiddleware",
+    "webapp.api.problems.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

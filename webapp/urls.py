@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from webapp.api import reference
+from webapp.api.v1 import api
 from webapp.lib.language import choose
 from webapp.people.urls import sign_in_urlpatterns
 
@@ -14,6 +16,8 @@ handler500 = "webapp.experiments.views.errors.server_error"
 urlpatterns = [
     path("", include("webapp.experiments.urls")),
     path("", include("webapp.people.urls")),
+    path("api/", reference.page, name="api-page"),
+    path("api/v1/", api.urls),
     *sign_in_urlpatterns,
     path("language/<slug:code>/", choose, name="language"),
     path("admin/", admin.site.urls),

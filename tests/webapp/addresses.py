@@ -50,6 +50,7 @@ READ = Rule(by_visibility)
 STEER = Rule(by_visibility, steerers)
 MARK = Rule(by_visibility, signed_in)
 LAUNCH = Rule(everybody, researchers)
+LAUNCH_ON = Rule(by_visibility, researchers)
 ACCOUNT = Rule(everybody, signed_in)
 ADMINISTRATOR = Rule(administrators)
 
@@ -96,6 +97,28 @@ RULES = {
     "people:withdraw": ADMINISTRATOR,
     "people:person": ADMINISTRATOR,
     "people:new-password": ADMINISTRATOR,
+    "api-page": OPEN,
+    "api:index": OPEN,
+    "api:api-root": OPEN,
+    "api:openapi-json": OPEN,
+    "api:account": OPEN,
+    "api:presets": OPEN,
+    "api:spec-check": OPEN,
+    "api:searches": LAUNCH,
+    "api:search": STEER,
+    "api:search-pause": STEER,
+    "api:search-resume": STEER,
+    "api:search-stop": STEER,
+    "api:search-extend": STEER,
+    "api:search-curve": READ,
+    "api:search-finds": READ,
+    "api:search-best": READ,
+    "api:algorithms": OPEN,
+    "api:algorithm": READ,
+    "api:explanation": READ,
+    "api:export": READ,
+    "api:evaluations": LAUNCH_ON,
+    "api:evaluation": READ,
     "login": OPEN,
     "language": OPEN,
     "logout": OPEN,
@@ -104,3 +127,6 @@ RULES = {
 
 UNNAMED = {"a/<permalink:permalink>/"}
 """Patterns without a name: redirects that show nothing."""
+
+BODIES = {"api:search-extend": {"seconds": 1}}
+"""What is sent to an address of the API that looks at the body before it looks at who sends it."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from django.db import transaction
+from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
-from webapp.experiments.models import Dataset, Measurement, Note
+from webapp.experiments.models import Dataset, Evaluation, Measurement, Note
 from webapp.people.models import Role
 from webapp.people.services import accounts, invitations, tokens
 
-from .addresses import ROLES, RULES, UNNAMED, VISIBILITIES
+from .addresses import BODIES, ROLES, RULES, UNNAMED, VISIBILITIES
 
 pytestmark = pytest.mark.django_db
 
@@ -35,13 +38,18 @@ def test_every_address_has_a_rule():
 
 
 @pytest.fixture
-def world(client, make_search, run, owner, stranger, administrator, django_user_model, settings):
+def world(make_search, run, owner, stranger, administrator, django_user_model, settings):
     """Somebody of each role, and for each argument of addresses the owner's things by visibility."""
     settings.ABOVO_OPEN_LAUNCH = False
+    settings.ABOVO_API_RATE = settings.ABOVO_API_RATE_ANONYMOUS = 0
     viewer = django_user_model.objects.create_user("viewer")
     accounts.set_role(viewer, Role.VIEWER)
-    people = {"anonymous": None, "viewer": viewer, "stranger": stranger, "owner": owner, "administrator": administrator}
-    things: dict[str, dict[str, object]] = {"search_id": {}, "permalink": {}, "name": {}, "note_id": {}}
+    clients = {"anonymous": Client()}
+    for role, user in {"viewer": viewer, "stranger": stranger, "owner": owner, "administrator": administrator}.items():
+        clients[role] = Client()
+        clients[role].force_login(user)
+    kinds = ("search_id", "permalink", "evaluation_id", "name", "note_id")
+    things: dict[str, dict[str, object]] = {kind: {} for kind in kinds}
     for seed, visibility in enumerate(VISIBILITIES, 1):
         search = make_search(owner=owner, visibility=visibility, seed=seed, title=f"The {visibility} search")
         run(search)
@@ -52,6 +60,7 @@ def world(client, make_search, run, owner, stranger, administrator, django_user_
         Dataset.objects.create(owner=owner, name=f"{visibility}-set", visibility=visibility)
         things["name"][visibility] = f"{visibility}-set"
         things["search_id"][visibility] = search.pk
+        things["evaluation_id"][visibility] = Evaluation.objects.create(find=search.best, dataset="digits", seed=1).pk
         things["permalink"][visibility] = search.best.algorithm.permalink
         note = Note.objects.create(user=owner, algorithm=search.best.algorithm, text="Of note")
         things["note_id"][visibility] = note.pk
@@ -61,24 +70,32 @@ def world(client, make_search, run, owner, stranger, administrator, django_user_
         "user_id": owner.pk, "token_id": token.pk, "invitation_id": invitation.pk, "secret": secret,
         "code": "ko",
     }  # fmt: skip
-    return people, things, same
+    return clients, things, same
 
 
-def visit(client, user, method, path):
+METHODS = ("get", "post", "patch", "delete")
+
+
+def is_refused(response) -> bool:
+    """Whether somebody is told that this is not theirs to do."""
+    return response.status_code in (401, 403) or response.headers.get("Location", "").startswith("/login/")
+
+
+def visit(client, method, path, body=None):
     """Ask for an address as somebody; whatever that did is undone."""
-    client.logout()
-    if user is not None:
-        client.force_login(user)
+    sent = {"data": body, "content_type": "application/json"} if path.startswith("/api/") and method != "get" else {}
+    cookies = deepcopy(client.cookies)
     with transaction.atomic():
-        response = getattr(client, method)(path)
+        response = getattr(client, method)(path, **sent)
         if response.streaming:
             list(response.streaming_content)
         transaction.set_rollback(True)
+    client.cookies = cookies  # signing out is undone, too
     return response
 
 
-def test_what_each_role_finds_at_each_address(client, world):
-    people, things, same = world
+def test_what_each_role_finds_at_each_address(world):
+    clients, things, same = world
     wrong = []
     for name, arguments, _route in addresses():
         if name is None:
@@ -86,55 +103,59 @@ def test_what_each_role_finds_at_each_address(client, world):
         rule = RULES[name]
         by_visibility = [argument for argument in arguments if argument in things]
         assert set(arguments) <= {*things, *same}, f"{name}: say in `world` what its arguments stand for"
+        methods = METHODS
         for visibility in VISIBILITIES if by_visibility else ("",):
             values = {argument: things[argument][visibility] for argument in by_visibility}
             path = reverse(name, kwargs={**{one: same[one] for one in arguments if one in same}, **values})
-            for role in ROLES:
-                answers = [visit(client, people[role], method, path) for method in ("get", "post")]
-                # A method that an address does not know says nothing about what is there.
-                found = {answer.status_code for answer in answers} - {405}
-                to_sign_in = any(answer.headers.get("Location", "").startswith("/login/") for answer in answers)
+            # An unlisted thing opens as a public one does: that one stranger finds it is enough.
+            for role in ROLES if visibility != "unlisted" else ("anonymous",):
+                answers = {method: visit(clients[role], method, path, BODIES.get(name, {})) for method in methods}
+                # A method that an address does not know says nothing about what is there, to nobody.
+                answers = {method: answer for method, answer in answers.items() if answer.status_code != 405}
+                methods = tuple(answers)
+                found = {answer.status_code for answer in answers.values()}
+                deeds = [answer for method, answer in answers.items() if method != "get"] or list(answers.values())
                 if not rule.sees(role, visibility):
                     good = found == {404}
                 elif not rule.may(role, visibility):
-                    good = (found <= {403} or to_sign_in) and 404 not in found
+                    good = 404 not in found and all(map(is_refused, deeds))
                 else:
-                    good = not found & {401, 403, 404} and not to_sign_in and max(found) < 500
+                    good = not any(map(is_refused, answers.values())) and 404 not in found and max(found) < 500
                 if not good:
                     wrong.append(f"{role} at {name} ({visibility or 'no thing'}): {sorted(found)}")
     assert wrong == []
 
 
-def test_lists_and_feeds_show_only_what_is_listed(client, world):
+def test_lists_and_feeds_show_only_what_is_listed(world):
     """Every address without a thing of its own, asked by strangers: nothing of what is unlisted or private is in it."""
-    people, things, _same = world
+    clients, things, _same = world
     hidden = [f"The {visibility} search" for visibility in ("unlisted", "private")]
     hidden += [str(things["permalink"][visibility]) for visibility in ("unlisted", "private")]
     for name, arguments, _route in addresses():
         if name is None or arguments:
             continue
         for role in ("anonymous", "viewer", "stranger"):
-            response = visit(client, people[role], "get", reverse(name))
+            response = visit(clients[role], "get", reverse(name))
             text = b"".join(response.streaming_content if response.streaming else [response.content]).decode()
             assert [word for word in hidden if word in text] == [], (role, name)
-    text = visit(client, people["owner"], "get", "/searches/").content.decode()
+    text = visit(clients["owner"], "get", "/searches/").content.decode()
     assert "The private search" in text and "The unlisted search" in text
 
 
-def test_the_administration_is_closed(client, world):
-    people, _things, _same = world
+def test_the_administration_is_closed(world):
+    clients, _things, _same = world
     for role in ("anonymous", "viewer", "stranger", "owner"):
         for path in ("/admin/", "/admin/experiments/search/", "/admin/auth/user/", "/admin/people/profile/"):
-            response = visit(client, people[role], "get", path)
+            response = visit(clients[role], "get", path)
             assert response.status_code == 404 or response.headers["Location"].startswith("/admin/login/")
 
 
-def test_a_public_find_opens_what_a_private_search_found_too(client, world, make_search, run, owner):
+def test_a_public_find_opens_what_a_private_search_found_too(world, make_search, run, owner):
     """An algorithm is open as soon as one search that found it is; the private search stays hidden on its page."""
-    people, things, _same = world
+    clients, things, _same = world
     again = make_search(owner=owner, visibility="public", seed=3, title="The open search")  # the private one's seed
     run(again)
-    response = visit(client, people["stranger"], "get", f"/a/{things['permalink']['private']}")
+    response = visit(clients["stranger"], "get", f"/a/{things['permalink']['private']}")
     text = response.content.decode()
     assert response.status_code == 200 and "The private search" not in text
     assert f"/searches/{things['search_id']['private']}/" not in text

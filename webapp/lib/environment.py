@@ -44,6 +44,8 @@ class Environment:
     quota_search_seconds: float
     quota_upload_bytes: int
     proxies: int | None
+    api_rate: int
+    api_rate_anonymous: int
     log_level: str
     debug: bool
 
@@ -115,6 +117,8 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         quota_search_seconds=get("ABOVO_QUOTA_SEARCH_SECONDS", "86400", _number(1, 100_000_000)),
         quota_upload_bytes=get("ABOVO_QUOTA_UPLOAD_BYTES", "1073741824", _whole(0, 10**15)),
         proxies=get("ABOVO_PROXIES", "", _whole_or_none(0, 9)),
+        api_rate=get("ABOVO_API_RATE", "600", _whole(0, 1_000_000)),
+        api_rate_anonymous=get("ABOVO_API_RATE_ANONYMOUS", "120", _whole(0, 1_000_000)),
         log_level=get("ABOVO_LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
         debug=get("ABOVO_DEBUG", "0", _choice("0", "1")) == "1",
     )
@@ -143,6 +147,8 @@ NAMES = (
     "ABOVO_QUOTA_SEARCH_SECONDS",
     "ABOVO_QUOTA_UPLOAD_BYTES",
     "ABOVO_PROXIES",
+    "ABOVO_API_RATE",
+    "ABOVO_API_RATE_ANONYMOUS",
     "ABOVO_LOG_LEVEL",
     "ABOVO_DEBUG",
 )

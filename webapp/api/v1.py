@@ -1,0 +1,56 @@
+"""/api/v1: everything that programs may do here. Its description is derived from the types of its operations."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from ninja import NinjaAPI
+
+from webapp.api import account, algorithms, searches, specs
+from webapp.api.caller import Token
+from webapp.api.problems import CONTENT_TYPE, add_handlers
+from webapp.api.wire import FiniteRenderer, StrictParser
+
+DESCRIPTION = """\
+Start searches, watch and steer them, read and take away what they found. Public things can be read without an account; \
+everything else needs a token of your account page, sent as `Authorization: Bearer abovo_…`. \
+Errors are `application/problem+json`. Lists come in pages: follow `next`.
+"""
+
+
+class Api(NinjaAPI):
+    """With what the library's description leaves out: the content type of errors, and that a token is optional."""
+
+    def get_openapi_schema(self, **options) -> dict:
+        schema = super().get_openapi_schema(**options)
+        for methods in schema["paths"].values():
+            for method, operation in methods.items():
+                if method == "get":
+                    operation["security"] = [{}, *operation.get("security", [])]
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400 and "application/json" in response.get("content", {}):
+                        response["content"][CONTENT_TYPE] = response["content"].pop("application/json")
+        return schema
+
+    def get_openapi_operation_id(self, operation) -> str:
+        return operation.view_func.__name__
+
+    def create_response(self, request: HttpRequest, data, **options):
+        response = super().create_response(request, data, **options)
+        if response.status_code == 204:
+            del response["Content-Type"]
+        return response
+
+
+api = Api(
+    title="Ab Ovo",
+    version="1",
+    description=DESCRIPTION,
+    urls_namespace="api",
+    docs_url=None,
+    auth=Token(),
+    parser=StrictParser(),
+    renderer=FiniteRenderer(),
+)
+add_handlers(api)
+for module in (searches, algorithms, specs, account):
+    api.add_router("", module.router)
