@@ -154,14 +154,72 @@ def bilinear(learning_rate: float = 0.3, noise: float = 0.7) -> Algorithm:
     )
 
 
+def softmax_linear(learning_rate: float = 0.01) -> Algorithm:
+    """Return a linear model of many classes (softmax regression) that learns by stochastic gradient descent; registers 3/4/2."""
+    return Algorithm(
+        setup=(_constant(2, learning_rate),),
+        predict=(_one(Op.MATRIX_VECTOR_PRODUCT, 0, 0, out=1),),
+        learn=(
+            _one(Op.VECTOR_DIFF, 2, 1, out=3),
+            _one(Op.SCALAR_VECTOR_PRODUCT, 2, 3, out=3),
+            _one(Op.VECTOR_OUTER_PRODUCT, 3, 0, out=1),
+            _one(Op.MATRIX_SUM, 0, 1, out=0),
+        ),
+        vector_labels=True,
+    )
+
+
+def softmax_net(learning_rate: float = 0.01, initial_deviation: float = 0.1) -> Algorithm:
+    """Return a 2-layer ReLU net of many classes, with biases, that learns by backpropagation; registers 3/10/4.
+
+    As in `neural_network`, the output weights are updated before the error is passed back through them.
+    """
+    return Algorithm(
+        setup=(
+            _gaussian(Op.MATRIX_GAUSSIAN_SET, 0, initial_deviation),
+            _gaussian(Op.MATRIX_GAUSSIAN_SET, 1, initial_deviation),
+            _constant(2, learning_rate),
+        ),
+        predict=(
+            _one(Op.MATRIX_VECTOR_PRODUCT, 0, 0, out=3),
+            _one(Op.VECTOR_SUM, 3, 4, out=3),
+            _one(Op.VECTOR_MAX, 3, 5, out=6),
+            _one(Op.MATRIX_VECTOR_PRODUCT, 1, 6, out=1),
+            _one(Op.VECTOR_SUM, 1, 7, out=1),
+        ),
+        learn=(
+            _one(Op.VECTOR_DIFF, 2, 1, out=8),
+            _one(Op.SCALAR_VECTOR_PRODUCT, 2, 8, out=8),
+            _one(Op.VECTOR_SUM, 7, 8, out=7),
+            _one(Op.VECTOR_OUTER_PRODUCT, 8, 6, out=2),
+            _one(Op.MATRIX_SUM, 1, 2, out=1),
+            _one(Op.MATRIX_TRANSPOSE, 1, out=3),
+            _one(Op.MATRIX_VECTOR_PRODUCT, 3, 8, out=8),
+            _one(Op.VECTOR_HEAVYSIDE, 3, out=9),
+            _one(Op.VECTOR_PRODUCT, 9, 8, out=8),
+            _one(Op.VECTOR_SUM, 4, 8, out=4),
+            _one(Op.VECTOR_OUTER_PRODUCT, 8, 0, out=2),
+            _one(Op.MATRIX_SUM, 0, 2, out=0),
+        ),
+        vector_labels=True,
+    )
+
+
 BASELINES: dict[str, Baseline] = {
     "linear": Baseline("Linear model", linear),
     "affine": Baseline("Affine model", affine),
     "net": Baseline("2-layer net", neural_network),
     "net-without-bias": Baseline("2-layer net without biases", neural_network_without_bias),
     "bilinear": Baseline("Bilinear model of the paper", bilinear),
+    "softmax-linear": Baseline("Linear model of many classes", softmax_linear),
+    "softmax-net": Baseline("2-layer net of many classes", softmax_net),
 }
 """All known algorithms by name."""
+
+
+def counterpart(name: str, *, vector_labels: bool) -> Baseline:
+    """Return a known model ("linear", "net") as it is for numbers as labels, or for vectors. Raises KeyError."""
+    return BASELINES[f"softmax-{name}" if vector_labels else name]
 
 
 def _one(op: Op, in1: int, in2: int = 0, *, out: int) -> Instruction:

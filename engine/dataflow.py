@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.algorithm import FEATURES as FEATURES_ADDRESS
-from engine.algorithm import LABEL as LABEL_ADDRESS
-from engine.algorithm import PREDICTION as PREDICTION_ADDRESS
 from engine.algorithm import Algorithm, Instruction
 from engine.canonical import Register, live_mask, output, reads
 from engine.ops import Op
 
 ZERO, FEATURES, LABEL, PREDICTION, RANDOM = -1, -2, -3, -4, -5
-"""Sources that are no instruction. PREDICTION: s1 as Learn finds it. RANDOM: stands for the draws of a random op."""
+"""Sources that are no instruction. PREDICTION: s1 (v1 with vector labels) as Learn finds it. RANDOM: stands for the draws of a random op."""
 NOW, BEFORE, INITIAL = 0, 1, 2
 SETUP, PREDICT, LEARN = 0, 1, 2
 
@@ -53,7 +51,7 @@ class Node:
 class Flow:
     """The graph of a program.
 
-    nodes: live instructions, in order of setup, predict, learn. prediction: sources of s1 after Predict. now: for each node,
+    nodes: live instructions, in order of setup, predict, learn. prediction: sources of s1 (v1) after Predict. now: for each node,
     what of this example it is computed from (FEATURES, LABEL, PREDICTION, RANDOM). ever: the same over all examples.
     carried: nodes whose value some instruction reads at a later example.
     """
@@ -89,7 +87,7 @@ class Flow:
     def _trace(self) -> None:
         memory: dict[Register, Sources] = {
             ("v", FEATURES_ADDRESS): _FROM_START,
-            ("s", LABEL_ADDRESS): _FROM_START,
+            self.algorithm.label: _FROM_START,
         }
         self._run(SETUP, memory)
         start = {key: frozenset(Source(one.node, INITIAL) for one in value) for key, value in memory.items()}
@@ -97,11 +95,11 @@ class Flow:
         while True:
             memory = dict(entry)
             memory["v", FEATURES_ADDRESS] = frozenset({Source(FEATURES, NOW)})
-            memory["s", LABEL_ADDRESS] = _FROM_START
+            memory[self.algorithm.label] = _FROM_START
             self._run(PREDICT, memory)
-            self.prediction = memory.get(("s", PREDICTION_ADDRESS), _FROM_START)
-            memory["s", PREDICTION_ADDRESS] = frozenset({Source(PREDICTION, NOW)})
-            memory["s", LABEL_ADDRESS] = frozenset({Source(LABEL, NOW)})
+            self.prediction = memory.get(self.algorithm.prediction, _FROM_START)
+            memory[self.algorithm.prediction] = frozenset({Source(PREDICTION, NOW)})
+            memory[self.algorithm.label] = frozenset({Source(LABEL, NOW)})
             self._run(LEARN, memory)
             after = {
                 key: frozenset(Source(one.node, BEFORE if one.age == NOW else one.age) for one in value)

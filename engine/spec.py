@@ -82,6 +82,11 @@ class TaskSpec:
     held_out_pairs: tuple[tuple[int, int], ...] = ()
     seeds: tuple[int, ...] = ()
 
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether the score is the share of examples that are classified right."""
+        return self.kind in ("projected", "classes")
+
     def check(self, path: str) -> None:
         """Raise SpecError at the first field out of range."""
         _one_of(path, "kind", self.kind, TASK_KINDS)

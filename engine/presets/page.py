@@ -76,6 +76,7 @@ def _tasks(tasks: TaskSpec) -> str:
         "affine": "affine regression",
         "net": "regression on the labels of random 2-layer nets",
         "projected": f"pairs of classes of {tasks.dataset}, projected at random",
+        "classes": f"all classes of {tasks.dataset}, projected at random, with vector labels",
     }
     text = f"{tasks.count} of {kinds[tasks.kind]}, {tasks.features} features, {tasks.train_examples:,} training and "
     text += f"{tasks.valid_examples:,} validation examples"

@@ -46,9 +46,9 @@ def random_algorithm(source: random.Random, sizes=(7, 11, 23), ops=tuple(Op), re
 
 
 def permuted(algorithm: Algorithm, source: random.Random, registers=REGISTERS) -> Algorithm:
-    """Return the same program with registers renamed at random (not s0, s1, v0) and commutative inputs swapped at random."""
+    """Return the same program with registers renamed at random (not the special ones) and commutative inputs swapped at random."""
     names = {}
-    for kind, fixed in (("s", 2), ("v", 1), ("m", 0)):
+    for kind, fixed in (("s", 1), ("v", 3), ("m", 0)) if algorithm.vector_labels else (("s", 2), ("v", 1), ("m", 0)):
         addresses = list(range(fixed, getattr(registers, kind)))
         source.shuffle(addresses)
         names[kind] = [*range(fixed), *addresses]
@@ -62,7 +62,7 @@ def permuted(algorithm: Algorithm, source: random.Random, registers=REGISTERS) -
         out = names[info.output][one.out] if info.output else 0
         return Instruction(one.op, in1, in2, out, one.constants)
 
-    return Algorithm(*(tuple(map(renamed, function)) for function in algorithm.functions))
+    return algorithm.with_functions(map(renamed, function) for function in algorithm.functions)
 
 
 def with_dead_code(algorithm: Algorithm, source: random.Random, registers=REGISTERS) -> Algorithm:
@@ -79,7 +79,7 @@ def with_dead_code(algorithm: Algorithm, source: random.Random, registers=REGIST
                 one = Instruction(one.op, one.in1, one.in2, out, one.constants)
             lines.insert(source.randrange(len(lines) + 1), one)
         functions.append(tuple(lines))
-    return Algorithm(*functions)
+    return algorithm.with_functions(functions)
 
 
 def reordered(algorithm: Algorithm, source: random.Random, swaps=60) -> Algorithm:
@@ -94,7 +94,7 @@ def reordered(algorithm: Algorithm, source: random.Random, swaps=60) -> Algorith
             if not conflict:
                 lines[index : index + 2] = [second, first]
         functions.append(tuple(lines))
-    return Algorithm(*functions)
+    return algorithm.with_functions(functions)
 
 
 def rescaled(algorithm: Algorithm, source: random.Random) -> Algorithm:
@@ -105,7 +105,7 @@ def rescaled(algorithm: Algorithm, source: random.Random) -> Algorithm:
             return one
         return Instruction(one.op, out=one.out, constants=(one.constants[0] * source.uniform(0.8, 1.0),))
 
-    return Algorithm(*(tuple(map(altered, function)) for function in algorithm.functions))
+    return algorithm.with_functions(map(altered, function) for function in algorithm.functions)
 
 
 def disguised(algorithm: Algorithm, source: random.Random) -> Algorithm:

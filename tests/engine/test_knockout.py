@@ -183,7 +183,7 @@ def test_constants_that_cannot_reach_the_prediction_are_not_tuned():
     assert tunable(dead) == [(0, 1)]
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", ["affine", "net", "bilinear"])
 def test_disguised_programs_have_the_same_knock_outs_of_motifs(name, evaluators):
     """Without tuning, a motif costs the same whatever the registers are called and dead lines are there."""
     algorithm = BASELINES[name].build()

@@ -95,6 +95,8 @@ def fits(algorithm, spec):
                 return False
         elif len(function) > bounds.max_size or not {one.op.name for one in function} <= set(bounds.ops):
             return False
+    if algorithm.vector_labels != spec.vector_labels:
+        return False
     return all(there >= needed for there, needed in zip(spec.registers, algorithm.registers_used(), strict=True))
 
 

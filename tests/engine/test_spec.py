@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -125,8 +126,11 @@ def test_only_learn_is_searched():
 @pytest.mark.parametrize("initial", INITIAL_PROGRAMS)
 def test_initial_programs(initial):
     bounds = FunctionSpec(ops=("SCALAR_SUM",), min_size=1, max_size=12)
+    vectors = initial.startswith("softmax")
+    tasks = TaskSpec(kind="classes", dataset="wine") if vectors else TaskSpec()
     spec = SearchSpec(
-        initial=initial, registers=Registers(6, 9, 3), setup=bounds, predict=bounds, learn=bounds, program=GIVEN.to_json()
+        initial=initial, search_tasks=tasks, registers=Registers(6, 10, 4), setup=bounds, predict=bounds, learn=bounds,
+        program=replace(GIVEN, vector_labels=vectors).to_json(),
     ).check()  # fmt: skip
     program = initial_program(spec)
     lengths = [len(function) for function in program.functions]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.baselines import BASELINES
 from engine.presets import preset
-from engine.spec import FunctionSpec, SearchSpec
+from engine.spec import FunctionSpec, SearchSpec, TaskSpec
 from engine.spec_toml import to_toml
 
 # A lone surrogate is no character: no UTF-8 file can hold one.
@@ -27,9 +27,11 @@ def test_any_text_and_number(title, description, limit, seeds):
 def test_infinity_and_programs():
     bounds = FunctionSpec(ops=("SCALAR_SUM",), max_size=20)
     for baseline in BASELINES.values():
+        algorithm = baseline.build()
+        tasks = TaskSpec(kind="classes", dataset="wine") if algorithm.vector_labels else TaskSpec()
         spec = SearchSpec(
-            registers=baseline.registers._replace(m=3), setup=bounds, predict=bounds, learn=bounds, initial="program",
-            program=baseline.build().to_json(), max_abs_error=float("inf"),
+            search_tasks=tasks, registers=baseline.registers._replace(m=4), setup=bounds, predict=bounds, learn=bounds, initial="program",
+            program=algorithm.to_json(), max_abs_error=float("inf"),
         ).check()  # fmt: skip
         data = tomllib.loads(to_toml(spec))
         assert data["program"] == spec.program and data["max_abs_error"] == float("inf")

@@ -67,7 +67,7 @@ def test_reads_a_task():
         ({"train_labels": [0, 2]}, "tasks[0].train_labels[1]: 2 is not allowed, 0 and 1 are for ACCURACY"),
         (
             {"eval_type": "accuracy"},
-            'tasks[0].eval_type: "accuracy" is not allowed, one of RMS_ERROR, ACCURACY is',
+            'tasks[0].eval_type: "accuracy" is not allowed, one of RMS_ERROR, ACCURACY, MULTICLASS is',
         ),
         ({"features_size": 0}, "tasks[0].features_size: 0 is not allowed, whole numbers from 1 to 4096 are"),
         ({"features_size": 2.0}, "tasks[0].features_size: 2.0 is not allowed"),

@@ -107,6 +107,8 @@ def task_words(tasks: TaskSpec) -> str:
     match tasks.kind:
         case "projected":
             return _("%(n)d two-class tasks on “%(data)s”, %(f)d features") % values
+        case "classes":
+            return _("%(n)d tasks on all classes of “%(data)s”, %(f)d features") % values
         case "linear":
             return _("%(n)d linear regression tasks, %(f)d features") % values
         case "net":
@@ -120,7 +122,7 @@ def task_words(tasks: TaskSpec) -> str:
 
 def score_name(spec: SearchSpec) -> str:
     """Return what the score of a search's tasks measures."""
-    return _("accuracy") if spec.search_tasks.kind == "projected" else _("fitness")
+    return _("accuracy") if spec.search_tasks.is_accuracy else _("fitness")
 
 
 def algorithm_title(algorithm: Algorithm, spec: SearchSpec | None) -> str:
@@ -128,7 +130,7 @@ def algorithm_title(algorithm: Algorithm, spec: SearchSpec | None) -> str:
     if spec is None:
         return _("An evolved algorithm")
     match spec.search_tasks.kind:
-        case "projected":
+        case "projected" | "classes":
             return _("A classifier for “%(data)s”, evolved from scratch") % {"data": spec.search_tasks.dataset}
         case _:
             return _("A regressor, evolved from scratch")
@@ -154,7 +156,7 @@ def verdict(find: Find, spec: SearchSpec) -> str:
     beaten = [one for one in known if one[1] < score]
     title, value = beaten[-1] if beaten else known[0]
     values |= {"model": title, "value": charts.score_text(value)}
-    if spec.search_tasks.kind == "projected":
+    if spec.search_tasks.is_accuracy:
         values["points"] = f"{abs(score - value) * 100:.1f}"
         if beaten and len(beaten) < len(known):
             better, best = known[-1]

@@ -182,7 +182,7 @@ def sentences(annotation: Annotation | None) -> list[str]:
 
 
 def _model(annotation: Annotation, spec: SearchSpec | None) -> str:
-    column = 2 if spec is None else 0 if spec.search_tasks.kind == "projected" else 1
+    column = 2 if spec is None else 0 if spec.search_tasks.is_accuracy else 1
     return str(MODELS.get(annotation.model, MODELS[UNKNOWN])[column])
 
 

@@ -30,7 +30,7 @@ def ensure_baselines(search: Search) -> None:
 
 def baseline_scores(spec: SearchSpec, seed: int) -> dict[str, dict[str, float | None]]:
     """Return {"linear": {"search": …, "select": …, "final": …}, "net": …}, each the mean over the tasks."""
-    from engine.baselines import BASELINES
+    from engine.baselines import counterpart
     from engine.evaluator import Evaluator
     from engine.task import build_tasks
 
@@ -41,7 +41,7 @@ def baseline_scores(spec: SearchSpec, seed: int) -> dict[str, dict[str, float | 
             continue
         tasks = build_tasks(tasks_spec, seed=seed, role=role)
         for name in SHOWN:
-            baseline = BASELINES[name]
+            baseline = counterpart(name, vector_labels=spec.vector_labels)
             evaluator = Evaluator(
                 tasks, baseline.registers, max_abs_error=spec.max_abs_error, seed=seed, epochs=tasks_spec.epochs
             )

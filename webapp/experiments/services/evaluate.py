@@ -110,14 +110,14 @@ def _claim() -> Evaluation | None:
 
 def evaluate(evaluation: Evaluation) -> dict[str, Any]:
     """Return the evaluation's result, as in the module's words. Raises TaskError where its tasks cannot be made."""
-    from engine.baselines import BASELINES
+    from engine.baselines import counterpart
     from engine.task import build_tasks
 
     spec = SearchSpec.from_json(evaluation.find.search.spec)
     tasks_spec = tasks_for(spec, evaluation.dataset)
     tasks = build_tasks(tasks_spec, seed=evaluation.seed, role="final")
     programs = {FOUND: Program.from_json(evaluation.find.algorithm.program)}
-    programs |= {name: BASELINES[name].build() for name in SHOWN}
+    programs |= {name: counterpart(name, vector_labels=spec.vector_labels).build() for name in SHOWN}
     scores = {
         name: score_all(
             program, tasks, max_abs_error=spec.max_abs_error, seed=evaluation.seed, epochs=tasks_spec.epochs

@@ -113,11 +113,11 @@ def _find(find_id: int) -> Find:
 
 def measure(find: Find) -> dict:
     """Return the measurement of a find, as in the module's words."""
-    from engine.baselines import BASELINES
+    from engine.baselines import counterpart
 
     spec = SearchSpec.from_json(find.search.spec)
     program = Program.from_json(find.algorithm.program)
-    known = {name: BASELINES[name].build() for name in SHOWN}
+    known = {name: counterpart(name, vector_labels=spec.vector_labels).build() for name in SHOWN}
     tasks: dict[str, dict[str, list]] = {}
     for role in ("search", "select", "final"):
         if getattr(spec, f"{role}_tasks") is not None:

@@ -33,12 +33,12 @@ def download(request, permalink: str, to: str):
     row = access.get_algorithm(request.user, permalink)
     name, content_type, comment = FORMATS[to]
     finds = queries.finds_of(request.user, row)
-    kind = SearchSpec.from_json(finds[0].search.spec).search_tasks.kind if finds else "projected"
+    classifies = not finds or SearchSpec.from_json(finds[0].search.spec).search_tasks.is_accuracy
     program = Program.from_json(row.program)
     if to == "text":
         text = explain(program).text()
     else:
-        task_type = "classification" if kind == "projected" else "regression"
+        task_type = "classification" if classifies else "regression"
         text = export(program, to, name=f"Ab Ovo {row.permalink}", task_type=task_type)
     head = f"{comment} {absolute_url(request, row)}\n".lstrip()
     response = HttpResponse(head + text, content_type=f"{content_type}; charset=utf-8")

@@ -91,7 +91,7 @@ def _row(row) -> dict:
 def _margin(margin: float | None, spec: SearchSpec) -> str:
     if margin is None:
         return "–"
-    if spec.search_tasks.kind == "projected":
+    if spec.search_tasks.is_accuracy:
         return _("%(points)s points") % {"points": f"{margin * 100:+.1f}".replace("-", "−")}
     return charts.signed(margin)
 
