@@ -25,6 +25,10 @@ def everybody(role, visibility):
     return True
 
 
+def nobody(role, visibility):
+    return False
+
+
 def by_visibility(role, visibility):
     return visibility != "private" or role in ("owner", "administrator")
 
@@ -53,6 +57,8 @@ LAUNCH = Rule(everybody, researchers)
 LAUNCH_ON = Rule(by_visibility, researchers)
 ACCOUNT = Rule(everybody, signed_in)
 ADMINISTRATOR = Rule(administrators)
+NOTHING = Rule(nobody)
+"""What is about things that only its query names: without one there is nothing; its own tests ask with one."""
 
 RULES = {
     "experiments:home": OPEN,
@@ -87,6 +93,20 @@ RULES = {
     "experiments:program-text": READ,
     "experiments:curve-csv": READ,
     "experiments:ancestry-json": READ,
+    "experiments:phylogeny-csv": READ,
+    "experiments:ancestry-svg": READ,
+    "experiments:curve-svg": READ,
+    "experiments:algorithm-state": READ,
+    "experiments:measure": Rule(by_visibility, researchers),
+    "experiments:evaluate": Rule(by_visibility, researchers),
+    "experiments:picture": READ,
+    "experiments:embed": READ,
+    "experiments:search-tree": READ,
+    "experiments:search-tree-svg": READ,
+    "experiments:search-phylogeny": READ,
+    "experiments:compare": OPEN,
+    "experiments:compare-svg": NOTHING,
+    "experiments:oembed": NOTHING,
     "people:join": OPEN,
     "people:account": ACCOUNT,
     "people:password": ACCOUNT,

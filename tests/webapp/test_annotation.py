@@ -39,7 +39,7 @@ def page(client, program):
 def test_each_live_line_has_its_role(client):
     text = page(client, BASELINES["linear"].build())
     line = re.search(r'<li class="code[^"]*" id="line-learn-1">.*?</li>', text).group()
-    assert strip_tags(line) == "s3 = s0 - s1: error, label and prediction compared"
+    assert strip_tags(line) == "s3 = s0 - s1: error, label and prediction compared, scalar"
     assert text.count('class="role"') == 6
 
 

@@ -11,6 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from webapp.experiments.drawing import (
+    NARROW,
+    WIDE,
+    Drawing,
+    Label,
+    Line,
+    Mark,
+    Shape,
+    Tick,
+    place_callouts,
+    spread,
+    uncrowded,
+)
+
 Points = Sequence[tuple[float, float | None]]
 
 
@@ -34,88 +48,17 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Milestone:
-    """A point on the best line. callout: text beside it, "" for none; href: where it leads, "" for nowhere."""
+    """A point on the best line. callout: text beside it, "" for none; href: where it leads, "" for nowhere.
+
+    kind: "gain", or "motif" for what first appears there: the style of its call-out.
+    """
 
     x: float
     y: float
     title: str
     callout: str = ""
     href: str = ""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Size and margins of one drawing, in SVG units (one CSS pixel at its natural width)."""
-
-    name: str
-    width: int
-    height: int
-    left: int
-    right: int
-    top: int
-    bottom: int
-    x_ticks: int
-    y_ticks: int
-
-    @property
-    def right_edge(self) -> int:
-        return self.width - self.right
-
-    @property
-    def bottom_edge(self) -> int:
-        return self.height - self.bottom
-
-
-WIDE = Shape("wide", 1152, 384, left=56, right=140, top=32, bottom=52, x_ticks=8, y_ticks=6)
-NARROW = Shape("narrow", 358, 288, left=40, right=88, top=32, bottom=48, x_ticks=3, y_ticks=5)
-
-
-@dataclass
-class Tick:
-    at: float
-    text: str
-
-
-@dataclass
-class Line:
-    kind: str
-    path: str
-
-
-@dataclass
-class Label:
-    kind: str
-    text: str
-    value: str
-    x: float
-    y: float
-    end_y: float = 0.0
-
-
-@dataclass
-class Mark:
-    x: float
-    y: float
-    title: str
-    href: str = ""
-    callout: str = ""
-    callout_x: float = 0.0
-    callout_y: float = 0.0
-    anchor: str = "end"
-
-
-@dataclass
-class Drawing:
-    """One shape, ready for the template."""
-
-    shape: Shape
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    lines: list[Line] = field(default_factory=list)
-    band: str = ""
-    baselines: list[Label] = field(default_factory=list)
-    labels: list[Label] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    kind: str = "gain"
 
 
 @dataclass
@@ -149,10 +92,13 @@ def build(
     columns: Sequence[str] = (),
     rows: Sequence[Sequence[str]] = (),
     log_x: Sequence[float] = (),
+    threads: Sequence[Points] = (),
+    shapes: Sequence[Shape] = (WIDE, NARROW),
 ) -> Chart:
     """Lay out a chart of scores in [0, 1]. band: (x, low, high) triples. Values below y_floor are drawn on it.
 
-    log_x: values above 0 to put ticks at on a logarithmic axis; none: the axis is linear.
+    log_x: values above 0 to put ticks at on a logarithmic axis; none: the axis is linear. threads: thin lines without
+    labels behind the others, such as those of single tasks.
     """
     highest = max(
         [y for one in series for _, y in one.points if y is not None] + [line.value for line in baselines] + [y_floor]
@@ -162,13 +108,13 @@ def build(
     return Chart(
         id=id, title=title, description=description, x_title=x_title, y_title=y_title,
         drawings=[
-            _draw(shape, series, band, baselines, milestones, x_range, (y_floor, top), log_x) for shape in (WIDE, NARROW)
+            _draw(shape, series, band, baselines, milestones, x_range, (y_floor, top), log_x, threads) for shape in shapes
         ],
         columns=list(columns), rows=[list(row) for row in rows],
     )  # fmt: skip
 
 
-def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=()) -> Drawing:
+def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=(), threads=()) -> Drawing:
     left, right = x_range
     bottom, top = y_range
     right = max(right, left + 1)
@@ -201,6 +147,7 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=()
             # A line that ends below the axis lies on it; the arrow says so.
             text = score_text(value) + (" ↓" if value < bottom else "")
             drawing.labels.append(Label(one.kind, one.label, text, x + 8, y, y))
+    drawing.threads = "".join(_path([(at_x(x), at_y(y)) for x, y in one if y is not None]) for one in threads)
     if band:
         upper = thin([(at_x(x), at_y(high)) for x, _, high in band], width // 3)
         lower = thin([(at_x(x), at_y(low)) for x, low, _ in band], width // 3)
@@ -210,11 +157,13 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=()
             y = at_y(line.value)
             drawing.baselines.append(Label("baseline", line.label, score_text(line.value), shape.right_edge + 8, y, y))
     drawing.marks = [
-        Mark(at_x(one.x), at_y(one.y), one.title, one.href, one.callout) for one in milestones if one.y >= bottom
+        Mark(at_x(one.x), at_y(one.y), one.title, one.href, one.callout, kind=one.kind)
+        for one in milestones
+        if one.y >= bottom
     ]
-    drawing.marks = _uncrowded(drawing.marks)
-    _place_callouts(drawing)
-    _spread(
+    drawing.marks = uncrowded(drawing.marks)
+    place_callouts(drawing)
+    spread(
         [*drawing.labels, *drawing.baselines],
         low=shape.top,
         high=shape.bottom_edge,
@@ -311,54 +260,17 @@ def signed(value: float | None, digits: int = 3) -> str:
     return text if value < 0 else f"+{text}"
 
 
-def _uncrowded(marks: list[Mark]) -> list[Mark]:
-    """Leave out marks that would cover the one before, except those with a call-out."""
-    kept: list[Mark] = []
-    for mark in marks:
-        if kept and not mark.callout and math.hypot(mark.x - kept[-1].x, mark.y - kept[-1].y) < 9:
-            continue
-        kept.append(mark)
-    return kept
-
-
-def _place_callouts(drawing: Drawing) -> None:
-    """Put call-outs where a rising line leaves room: above and left of their marks, at the left edge below and right."""
-    width = 48
-    taken: list[tuple[float, float]] = []
-    for mark in (one for one in drawing.marks if one.callout):
-        if mark.x - width < drawing.shape.left:
-            mark.anchor, mark.callout_x, mark.callout_y = "start", mark.x + 8, mark.y + 18
-            left = mark.callout_x
-        else:
-            mark.anchor, mark.callout_x, mark.callout_y = "end", mark.x - 4, mark.y - 10
-            left = mark.callout_x - width
-        mark.callout_x, mark.callout_y = round(mark.callout_x, 1), round(mark.callout_y, 1)
-        if any(abs(left - x) < width and abs(mark.callout_y - y) < 16 for x, y in taken):
-            mark.callout = ""
-        else:
-            taken.append((left, mark.callout_y))
-
-
-def _spread(labels: list[Label], *, low: float, high: float, apart: float) -> None:
-    """Move labels up and down until none covers another."""
-    labels.sort(key=lambda label: label.end_y)
-    previous = low - apart
-    for label in labels:
-        label.y = max(label.end_y, previous + apart)
-        previous = label.y
-    limit = high
-    for label in reversed(labels):
-        label.y = round(min(label.y, limit), 1)
-        limit = label.y - apart
-
-
 @dataclass
 class Strip:
-    """Scores of single tasks as dots along an axis, those that would cover each other stacked; models as lines."""
+    """Scores of single tasks as dots along an axis, those that would cover each other stacked; models as lines.
+
+    interval: two standard errors to both sides of the mean.
+    """
 
     dots: list[tuple[float, float, str]]
     marks: list[Label]
     ticks: list[Tick]
+    interval: tuple[float, float] | None = None
     left: int = 4
     right: int = 356
     width: int = 360
@@ -384,6 +296,9 @@ def strip(scores: Sequence[float | None], models: Sequence[tuple[str, str, float
         result.dots.append((at_x(score), round(result.base - 5 - apart * piles.get(column, 0), 1), score_text(score)))
         piles[column] = piles.get(column, 0) + 1
     result.marks = [Label(kind, label, score_text(value), at_x(value), 0.0) for kind, label, value in models]
+    mean, error = mean_and_error(scores)
+    if mean is not None and error is not None:
+        result.interval = (at_x(mean - 2 * error), at_x(mean + 2 * error))
     result.ticks = [Tick(at_x(value), score_text(value, 1)) for value in nice_ticks(low, 1.0, 5)]
     return result
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
 from webapp.experiments.annotation import Annotation, Role, annotate
 from webapp.experiments.models import Algorithm as Row
@@ -31,13 +33,36 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Knock:
+    """What the score does without a line. error: the standard error of the change. share: of the largest loss, 0 to 100.
+
+    retuned: the change with constants tuned anew; None where that was not measured.
+    """
+
+    change: float
+    error: float | None
+    share: float
+    retuned: float | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the change is more than two standard errors away from none."""
+        return self.error is not None and abs(self.change) > 2 * self.error
+
+
+@dataclass(frozen=True, slots=True)
 class CodeLine:
-    """One instruction. live: whether it can change a prediction. role: what it is in the learner, where that is known."""
+    """One instruction. live: whether it can change a prediction. role: what it is in the learner, where that is known.
+
+    shape: of the register it writes, in words.
+    """
 
     number: int
     pieces: list[Piece]
     live: bool = True
     role: Role | None = None
+    shape: str = ""
+    knock: Knock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +106,65 @@ def listings(program: Mapping[str, Any] | Algorithm, *, features_size: int | Non
     ]
 
 
-def annotated(row: Row, *, features_size: int | None) -> tuple[list[Listing], Annotation | None]:
-    """Return a stored program ready to print, with roles beside its live lines, ops marked, and the whole annotation."""
+def annotated(
+    row: Row, *, features_size: int | None, knockouts: Mapping[str, Any] | None = None
+) -> tuple[list[Listing], Annotation | None]:
+    """Return a stored program ready to print, with roles beside its live lines, ops marked, and the whole annotation.
+
+    knockouts: as a measurement has them.
+    """
     algorithm = Algorithm.from_json(row.program)
     masks = _live_masks(algorithm)
     annotation = annotate(row, algorithm, masks)
+    all_knocks = _knocks(algorithm, masks, knockouts)
     functions = []
     for index, (name, function, mask) in enumerate(zip(COMPONENT_FUNCTIONS, algorithm.functions, masks, strict=True)):
         roles = iter(annotation.roles[index] if annotation else ())
+        knocks = all_knocks[name]
         lines = [
             CodeLine(
                 number,
                 with_op(pieces(one.text(features_size=features_size, digits=4)), one.op),
                 live,
                 next(roles, None) if live else None,
+                shape_words(one.info.output, features_size),
+                knocks[number - 1],
             )
             for number, (one, live) in enumerate(zip(function, mask, strict=True), start=1)
         ]
         functions.append(Listing(name, TITLES[name], COMMENTS.get(name, ""), lines))
     return functions, annotation
+
+
+def _knocks(algorithm: Algorithm, masks: Sequence[Sequence[bool]], knockouts: Mapping[str, Any] | None):
+    """Return what is known of each line's knock-out, by function; None for lines without effect."""
+    if knockouts is None or [len(knockouts.get(name, ())) for name in COMPONENT_FUNCTIONS] != [
+        len(function) for function in algorithm.functions
+    ]:
+        return {name: [None] * len(function) for name, function in zip(COMPONENT_FUNCTIONS, algorithm.functions)}
+    largest = max((-row[0] for name in COMPONENT_FUNCTIONS for row in knockouts[name]), default=0.0)
+    return {
+        name: [
+            Knock(row[0], row[1], round(100 * max(-row[0], 0.0) / largest, 1) if largest > 0 else 0.0, *row[2:3])
+            if live
+            else None
+            for row, live in zip(knockouts[name], mask)
+        ]
+        for name, mask in zip(COMPONENT_FUNCTIONS, masks)
+    }
+
+
+def shape_words(kind: str, features_size: int | None) -> str:
+    """Return the shape of a register of this type: "scalar", "vector of 8", "8 × 8 matrix"."""
+    size = str(features_size) if features_size else "F"
+    match kind:
+        case "s":
+            return gettext("scalar")
+        case "v":
+            return gettext("vector of %(n)s") % {"n": size}
+        case "m":
+            return gettext("%(n)s × %(n)s matrix") % {"n": size}
+    return ""
 
 
 def with_op(line: Sequence[Piece], op: int) -> list[Piece]:

@@ -150,6 +150,23 @@ def story(island_id: int, birth: int) -> tuple[int, list[Step | Neutral]]:
     return base.depth + len(tail) - (base.depth == 0), events
 
 
+def waypoint_programs(island_id: int, birth: int) -> list[tuple[int, dict[str, list]]]:
+    """Return (depth, program) of a line's waypoints, oldest first, and of its last individual."""
+    base, tail = last_stretch(island_id, birth)
+    if base is None:
+        return []
+    points: list[tuple[int, dict[str, list]]] = []
+    if base.depth:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _WAYPOINTS.format(stretch=", program", one_stretch=", one.program"), [base.island_id, base.birth]
+            )
+            points = [(depth, json.loads(program)) for _island, _birth, depth, program in cursor.fetchall()]
+    if tail and tail[-1].program is not None:
+        points.append((tail[-1].number, tail[-1].program))
+    return points
+
+
 def _waypoints(base: Ancestor, *, stretches: bool = False) -> list[tuple]:
     """Return (island, birth, depth[, stretch as text]) of the waypoints up to this one."""
     parts = (

@@ -9,9 +9,11 @@ from django.db.models import Case, F, Q, QuerySet, When
 
 from engine.spec import SearchSpec
 from webapp.experiments import access, lineage
-from webapp.experiments.models import Algorithm, Find, Measurement, Search
+from webapp.experiments.models import Algorithm, Evaluation, Find, Measurement, Search
 
 CURVE_BINS = 420
+FINDS_SHOWN = 50
+EVALUATIONS_SHOWN = 20
 
 _CURVE = """
     WITH points AS (
@@ -108,8 +110,28 @@ def finds_of(user, algorithm: Algorithm) -> list[Find]:
         access.readable_finds(user)
         .filter(algorithm=algorithm)
         .select_related("search", "island")
-        .order_by(F("score").desc(nulls_last=True), "found_at")[:50]
+        .order_by(F("score").desc(nulls_last=True), "found_at")[:FINDS_SHOWN]
     )
+
+
+def evaluations_of(finds: list[Find]) -> list[Evaluation]:
+    """Return the latest evaluations of these finds, the newest first, with finds and searches filled in."""
+    by_id = {find.pk: find for find in finds}
+    found = list(Evaluation.objects.filter(find__in=by_id).select_related("owner")[:EVALUATIONS_SHOWN]) if finds else []
+    for one in found:
+        one.find = by_id[one.find_id]
+    return found
+
+
+def related_algorithms(user, finds: list[Find], *, leave_out: list[str], limit: int = 8) -> list[Find]:
+    """Return other finds to lay beside these: of the same searches, the best first; without any, the latest results."""
+    rows = access.readable_finds(user).select_related("algorithm", "search").exclude(algorithm__permalink__in=leave_out)
+    if finds:
+        rows = rows.filter(search__in=[find.search_id for find in finds])
+    else:
+        rows = rows.filter(pk__in=access.listed_searches(user).filter(result__isnull=False).values("result"))
+    best = rows.order_by(F("score").desc(nulls_last=True), "-pk") if finds else rows.order_by("-pk")
+    return list(best[:limit])
 
 
 def measurement_of(finds: list[Find]) -> Measurement | None:

@@ -2,7 +2,21 @@
 
 from django.urls import path, register_converter
 
-from webapp.experiments.views import algorithms, data, downloads, gallery, marks, pages, searches, steer
+from webapp.experiments.views import (
+    algorithms,
+    ancestry,
+    compare,
+    data,
+    downloads,
+    evaluations,
+    gallery,
+    marks,
+    pages,
+    searches,
+    share,
+    steer,
+    tree,
+)
 
 
 class PermalinkConverter:
@@ -54,18 +68,32 @@ urlpatterns = [
     path("data/<dataset:name>/", data.dataset, name="dataset"),
     path("data/<dataset:name>/visibility/", data.visibility, name="dataset-visibility"),
     path("data/<dataset:name>/delete/", data.delete, name="dataset-delete"),
-    path("a/<permalink:permalink>", algorithms.algorithm, name="algorithm"),
-    path("a/<permalink:permalink>/", algorithms.without_slash),
     path("a/<permalink:permalink>/star", marks.star, name="star"),
     path("a/<permalink:permalink>/tags", marks.tags, name="tags"),
     path("a/<permalink:permalink>/notes", marks.notes, name="notes"),
     path("notes/<int:note_id>/", marks.note, name="note"),
-    path("a/<permalink:permalink>/ancestry", algorithms.ancestry, name="ancestry"),
-    path("a/<permalink:permalink>/program.json", algorithms.program_json, name="program-json"),
+    path("searches/<int:search_id>/tree/", tree.search_tree, name="search-tree"),
+    path("searches/<int:search_id>/tree.svg", tree.search_tree_svg, name="search-tree-svg"),
+    path("searches/<int:search_id>/phylogeny.csv", tree.search_phylogeny, name="search-phylogeny"),
+    path("a/<permalink:permalink>", algorithms.algorithm, name="algorithm"),
+    path("a/<permalink:permalink>/", algorithms.without_slash),
+    path("a/<permalink:permalink>/state", algorithms.state, name="algorithm-state"),
+    path("a/<permalink:permalink>/measure", evaluations.measure_algorithm, name="measure"),
+    path("a/<permalink:permalink>/evaluate", evaluations.evaluate_again, name="evaluate"),
+    path("a/<permalink:permalink>/ancestry", ancestry.steps, name="ancestry"),
+    path("a/<permalink:permalink>/ancestry.json", ancestry.as_json, name="ancestry-json"),
+    path("a/<permalink:permalink>/phylogeny.csv", ancestry.as_phylogeny, name="phylogeny-csv"),
+    path("a/<permalink:permalink>/ancestry.svg", downloads.ancestry_svg, name="ancestry-svg"),
+    path("a/<permalink:permalink>/curve.svg", downloads.curve_svg, name="curve-svg"),
+    path("a/<permalink:permalink>/curve.csv", downloads.curve_csv, name="curve-csv"),
+    path("a/<permalink:permalink>/program.json", downloads.program_json, name="program-json"),
     path("a/<permalink:permalink>/program.py", downloads.download, {"to": "python"}, name="program-python"),
     path("a/<permalink:permalink>/estimator.py", downloads.download, {"to": "sklearn"}, name="program-sklearn"),
     path("a/<permalink:permalink>/program.tex", downloads.download, {"to": "latex"}, name="program-latex"),
     path("a/<permalink:permalink>/program.txt", downloads.download, {"to": "text"}, name="program-text"),
-    path("a/<permalink:permalink>/curve.csv", downloads.curve_csv, name="curve-csv"),
-    path("a/<permalink:permalink>/ancestry.json", algorithms.ancestry_json, name="ancestry-json"),
+    path("a/<permalink:permalink>/picture.png", share.picture_png, name="picture"),
+    path("a/<permalink:permalink>/embed", share.embed, name="embed"),
+    path("oembed", share.oembed, name="oembed"),
+    path("compare", compare.compare, name="compare"),
+    path("compare.svg", compare.compare_svg, name="compare-svg"),
 ]

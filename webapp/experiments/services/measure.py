@@ -1,11 +1,14 @@
-"""Measure a find: its score on every task, and against examples seen, beside known models.
+"""Measure a find: its score on every task, against examples seen, without each of its lines; when its motifs appeared.
 
 Evaluation is a pure function of program, tasks and seed, so that measuring twice gives the same numbers. The result is
 
-    {"version": 2, "examples": [1, 2, …], "role": "select",
+    {"version": 3, "examples": [1, 2, …], "role": "select",
      "curve": {"found": [[low, median, high], …], "linear": …, "net": …},
      "single": [[score of each task], …],
-     "tasks": {"search": {"found": [score of each task], "linear": …, "net": …}, "select": …, "final": …}}
+     "tasks": {"search": {"found": [score of each task], "linear": …, "net": …}, "select": …, "final": …},
+     "knockouts": {"fitness": …, "tasks": …, "seeds": …, "setup": [[change of the score without the line, its standard error,
+                   change with re-tuned constants], …], "predict": …, "learn": …, "motifs": {name: the same, …}},
+     "motifs": {name: [step, birth, score] of where it appeared for good, …}}
 
 low and high: quartiles over the tasks. single: the found program's, for each number of examples. Roles whose scores cannot
 be had again exactly have no "found".
@@ -17,15 +20,17 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from engine.algorithm import COMPONENT_FUNCTIONS
 from engine.algorithm import Algorithm as Program
 from engine.spec import SearchSpec, island_seed
 from webapp.experiments.models import Find, Measurement, Search
+from webapp.experiments.services.appearances import appearances
 from webapp.experiments.services.baselines import SHOWN
 from webapp.experiments.services.numbers import finite
 
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 POINTS = 10
 PATIENCE = timedelta(minutes=10)
 """After which a measurement that was begun is begun anew: its worker has died."""
@@ -44,6 +49,9 @@ TURN_SECONDS = 5.0
 """How long one job goes on to the next thing that waits."""
 
 FOUND = "found"
+
+MOST_LINES = 300
+"""Lines of the longest program that is knocked out line by line."""
 
 
 def ask(find: Find) -> Measurement:
@@ -135,7 +143,29 @@ def measure(find: Find) -> dict:
     return {
         "version": VERSION, "examples": examples, "role": role, "curve": curve,
         "single": [[finite(round(value, 6)) for value in row.tolist()] for row in single], "tasks": tasks,
+        "knockouts": _knockouts(find, spec, role, program),
+        "motifs": appearances(find.island_id, find.birth),
     }  # fmt: skip
+
+
+def _knockouts(find: Find, spec: SearchSpec, role: str, program: Program) -> dict[str, Any] | None:
+    """Return what the score on the tasks of this role does without each line and each motif."""
+    from engine.knockout import knock_outs
+    from engine.removal import room
+
+    if len(program) > MOST_LINES:
+        return None
+    tuning = _evaluator(find, spec, "search", registers=room(program)) if role != "search" else None
+    measured = knock_outs(program, _evaluator(find, spec, role, registers=room(program)), tuning)
+    assert measured is not None, "nobody stops it"
+
+    def row(one) -> list[float | None]:
+        known = [one.change.mean, one.change.error, one.retuned.mean if one.retuned else None]
+        return [None if value is None else finite(round(value, 6)) for value in known]
+
+    lines = {name: [row(one) for one in measured.lines if one.function == name] for name in COMPONENT_FUNCTIONS}
+    motifs = {one.motif: row(one) for one in measured.motifs}
+    return {"fitness": measured.fitness, "tasks": measured.tasks, "seeds": measured.seeds, **lines, "motifs": motifs}
 
 
 def example_counts(most: int) -> list[int]:

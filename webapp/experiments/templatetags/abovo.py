@@ -7,11 +7,15 @@ from html import escape
 from django import template
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from engine.ops import OPS
-from webapp.experiments import access, charts, describe, words
+from webapp.experiments import access, charts, code, describe, words
 
 register = template.Library()
+
+KNOCK_BAR = 96
+"""Width of the bar of the largest loss, in pixels."""
 
 register.filter("score", charts.score_text)
 register.filter("signed", charts.signed)
@@ -40,6 +44,28 @@ def _piece(one) -> str:
     if one.op:
         return _op_link(one.op, one.kind, one.text)
     return f'<span class="{escape(one.kind)}">{escape(one.text)}</span>' if one.kind else escape(one.text)
+
+
+@register.simple_tag
+def knock(one: code.Knock) -> SafeString:
+    """Print what the score does without a line: the number, its error, and a bar of the loss."""
+    error = "" if one.error is None else f" ± {charts.score_text(one.error)}"
+    title = _("without this line %(change)s") % {"change": charts.signed(one.change) + error}
+    if one.retuned is not None:
+        title = _("%(change)s, with constants tuned anew %(retuned)s") % {
+            "change": title, "retuned": charts.signed(one.retuned),
+        }  # fmt: skip
+    width = round(one.share * KNOCK_BAR / 100, 1)
+    bar = (
+        f'<svg class="knock-bar" viewBox="0 0 {KNOCK_BAR} 10" width="{KNOCK_BAR}" height="10" aria-hidden="true" '
+        f'focusable="false"><rect width="{width:g}" height="10"/></svg>'
+    )
+    kind = "unclear" if not one.is_clear else "loss" if one.change < 0 else "gain"
+    said = _("; without it ")
+    return SafeString(
+        f'<span class="knock {kind}" title="{escape(title)}" data-label="{escape(_("without it"))}"><span class="visually-hidden">{escape(said)}</span>'
+        f'<span class="knock-number">{escape(charts.signed(one.change) if one.change else "0")}</span>{bar}</span>'
+    )
 
 
 def _op_link(op: int, kind: str, text: str) -> str:

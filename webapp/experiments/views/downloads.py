@@ -6,7 +6,7 @@ import csv
 from datetime import datetime
 
 from django.conf import settings
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -15,7 +15,7 @@ from engine.algorithm import Algorithm as Program
 from engine.explain import explain
 from engine.export import export
 from engine.spec import SearchSpec
-from webapp.experiments import access, queries
+from webapp.experiments import access, figures, lineage, queries, svg
 from webapp.experiments.models import Algorithm
 
 FORMATS = {
@@ -63,21 +63,62 @@ def curve_csv(request, permalink: str):
     return response
 
 
+@require_safe
+def curve_svg(request, permalink: str):
+    """Send the learning curve as an SVG file that needs no style sheet."""
+    row = access.get_algorithm(request.user, permalink)
+    measurement = queries.measurement_of(queries.finds_of(request.user, row))
+    if measurement is None or not measurement.data:
+        raise Http404
+    text = svg.standalone(figures.learning(measurement), source=absolute_url(request, row))
+    return svg.response(text, f"abovo-{row.permalink}-curve.svg")
+
+
+@require_safe
+def ancestry_svg(request, permalink: str):
+    """Send the chart of the ancestors' scores as an SVG file."""
+    row = access.get_algorithm(request.user, permalink)
+    finds = queries.finds_of(request.user, row)
+    step_count, events = lineage.story(finds[0].island_id, finds[0].birth) if finds else (0, [])
+    if not step_count:
+        raise Http404
+    spec = SearchSpec.from_json(finds[0].search.spec)
+    chart = figures.ancestry(finds[0], spec, step_count, events, queries.measurement_of(finds))
+    return svg.response(svg.standalone(chart, source=absolute_url(request, row)), f"abovo-{row.permalink}-ancestry.svg")
+
+
+@require_safe
+def program_json(request, permalink: str):
+    """Send the program exactly as found, with its digest."""
+    row = access.get_algorithm(request.user, permalink)
+    data = {
+        "permalink": row.permalink,
+        "op_set_version": row.op_set_version,
+        "sha256": bytes(row.digest).hex(),
+        "program": row.program,
+    }
+    response = JsonResponse(data, json_dumps_params={"ensure_ascii": False, "allow_nan": False})
+    response["Content-Disposition"] = f'attachment; filename="{row.permalink}.json"'
+    return response
+
+
 def links(row: Algorithm, *, explained: bool, with_ancestry: bool, with_curve: bool) -> list[tuple[str, str, str]]:
     """Return (name, address, what it is for) of everything there is to take away."""
     entries = []
     if explained:
         entries += [
-            (_("Python"), _address(row, "program-python"), _("a class and two functions; needs NumPy only")),
-            (_("scikit-learn"), _address(row, "program-sklearn"), _("an estimator for pipelines and searches")),
-            (_("LaTeX"), _address(row, "program-latex"), _("a table of the program and its roles")),
-            (_("Text"), _address(row, "program-text"), _("pseudocode with its roles")),
+            (_("Python"), address(row, "program-python"), _("a class and two functions; needs NumPy only")),
+            (_("scikit-learn"), address(row, "program-sklearn"), _("an estimator for pipelines and searches")),
+            (_("LaTeX"), address(row, "program-latex"), _("a table of the program and its roles")),
+            (_("Text"), address(row, "program-text"), _("pseudocode with its roles")),
         ]
-    entries.append((_("JSON"), _address(row, "program-json"), _("the program exactly as found")))
+    entries.append((_("JSON"), address(row, "program-json"), _("the program exactly as found")))
     if with_curve:
-        entries.append((_("Curve"), _address(row, "curve-csv"), _("the learning curve's numbers, as CSV")))
+        entries.append((_("Curve"), address(row, "curve-csv"), _("the learning curve's numbers, as CSV")))
+        entries.append((_("Figure"), address(row, "curve-svg"), _("the learning curve, as SVG")))
     if with_ancestry:
-        entries.append((_("Ancestry"), _address(row, "ancestry-json"), _("every step of its line, as JSON")))
+        entries.append((_("Ancestry"), address(row, "ancestry-json"), _("every step of its line, as JSON")))
+        entries.append((_("Phylogeny"), address(row, "phylogeny-csv"), _("the same as ALife standard CSV")))
     return entries
 
 
@@ -107,7 +148,8 @@ def absolute_url(request, row: Algorithm) -> str:
     return f"{public.scheme}://{public.netloc}{path}" if public else request.build_absolute_uri(path)
 
 
-def _address(row: Algorithm, name: str) -> str:
+def address(row: Algorithm, name: str) -> str:
+    """Return the address of one of an algorithm's files or pages."""
     return reverse(f"experiments:{name}", args=[row.permalink])
 
 
