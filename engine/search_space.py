@@ -54,14 +54,20 @@ _GROUPS = (
 )
 
 
-def search_space_markdown() -> str:
-    """Return the page."""
-    rest = list(OPS)
-    parts = [_INTRODUCTION, "## Ops\n\nCost is the op's weight in the train budget.\n"]
+def op_groups() -> list[tuple[str, list[OpInfo]]]:
+    """Return (title, ops) of each group of the reference; every op is in one."""
+    rest, groups = list(OPS), []
     for title, belongs in _GROUPS:
         chosen = [info for info in rest if belongs(info)]
         rest = [info for info in rest if info not in chosen]
-        parts.append(f"### {title}\n\n" + _table(chosen))
+        groups.append((title, chosen))
+    return groups
+
+
+def search_space_markdown() -> str:
+    """Return the page."""
+    parts = [_INTRODUCTION, "## Ops\n\nCost is the op's weight in the train budget.\n"]
+    parts += [f"### {title}\n\n" + _table(chosen) for title, chosen in op_groups()]
     return "\n".join(parts)
 
 

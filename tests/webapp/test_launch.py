@@ -26,7 +26,7 @@ def test_get_offers_every_preset_in_words(signed_in):
 def test_post_launches_and_leads_to_the_search(signed_in, owner, messages, django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks(execute=True):
         response = signed_in.post(
-            URL, {"preset": "digits", "title": " Mine ", "seed": "7", "max_seconds": "30", "population_size": "50"}
+            URL, {"preset": "digits", "title": " Mine ", "seed": "7", "stop.max_seconds": "30", "population_size": "50"}
         )
     search = Search.objects.get()
     assert response.headers["Location"] == reverse("experiments:search", args=[search.pk])
@@ -48,9 +48,9 @@ def test_empty_fields_keep_the_preset(signed_in):
         ({"population_size": "1"}, "population_size", "2 to 1,000,000"),
         ({"population_size": "5"}, "tournament_size", "1 to 5"),
         ({"tournament_size": "0"}, "tournament_size", "1 to 100"),
-        ({"max_seconds": "-3"}, "max_seconds", "0 to 1e+09"),
-        ({"max_seconds": "nan"}, "max_seconds", "number"),
-        ({"max_seconds": "soon"}, "max_seconds", "number"),
+        ({"stop.max_seconds": "-3"}, "stop.max_seconds", "0 to 1e+09"),
+        ({"stop.max_seconds": "nan"}, "stop.max_seconds", "number"),
+        ({"stop.max_seconds": "soon"}, "stop.max_seconds", "number"),
         ({"seed": "-1"}, "seed", "greater than or equal to 0"),
         ({"preset": "nothing"}, "preset", "valid choice"),
         ({"preset": ""}, "preset", "required"),

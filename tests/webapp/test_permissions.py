@@ -9,7 +9,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
-from webapp.experiments.models import Dataset, Evaluation, Measurement, Note
+from webapp.experiments.models import Dataset, Evaluation, Measurement, Note, Study, Trial
 from webapp.people.models import Role
 from webapp.people.services import accounts, invitations, tokens
 
@@ -48,7 +48,7 @@ def world(make_search, run, owner, stranger, administrator, django_user_model, s
     for role, user in {"viewer": viewer, "stranger": stranger, "owner": owner, "administrator": administrator}.items():
         clients[role] = Client()
         clients[role].force_login(user)
-    kinds = ("search_id", "permalink", "evaluation_id", "name", "note_id")
+    kinds = ("search_id", "permalink", "evaluation_id", "name", "note_id", "study_id")
     things: dict[str, dict[str, object]] = {kind: {} for kind in kinds}
     for seed, visibility in enumerate(VISIBILITIES, 1):
         search = make_search(owner=owner, visibility=visibility, seed=seed, title=f"The {visibility} search")
@@ -58,17 +58,21 @@ def world(make_search, run, owner, stranger, administrator, django_user_model, s
             data={"tasks": {}, "examples": [1], "role": "select", "curve": {"found": [[0.5, 0.5, 0.5]]}},
         )
         Dataset.objects.create(owner=owner, name=f"{visibility}-set", visibility=visibility)
+        study = Study.objects.create(owner=owner, title=f"The {visibility} study", visibility=visibility)
+        things["study_id"][visibility] = study.pk
         things["name"][visibility] = f"{visibility}-set"
         things["search_id"][visibility] = search.pk
         things["evaluation_id"][visibility] = Evaluation.objects.create(find=search.best, dataset="digits", seed=1).pk
         things["permalink"][visibility] = search.best.algorithm.permalink
         note = Note.objects.create(user=owner, algorithm=search.best.algorithm, text="Of note")
         things["note_id"][visibility] = note.pk
+    trial = Trial.objects.create(key="abc", asker="somebody", spec=search.spec)
     invitation, secret = invitations.invite(by=administrator)
     token, _secret = tokens.create_token(user=owner, name="a", scope="read")
     same = {
         "user_id": owner.pk, "token_id": token.pk, "invitation_id": invitation.pk, "secret": secret,
         "code": "ko",
+        "key": trial.key,
     }  # fmt: skip
     return clients, things, same
 

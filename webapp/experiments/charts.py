@@ -30,7 +30,7 @@ Points = Sequence[tuple[float, float | None]]
 
 @dataclass(frozen=True)
 class Series:
-    """A line. kind is its style class: "best", "mean" or "score"; label stands at its end."""
+    """A line. kind is its style class: "best", "mean" or "score"; label stands at its end, if it has one."""
 
     kind: str
     label: str
@@ -141,7 +141,7 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=()
         path = _path(thin(points, width // 2), step=one.step)
         if path:
             drawing.lines.append(Line(one.kind, path))
-        if points:
+        if points and one.label:
             value = [y for _, y in one.points if y is not None][-1]
             x, y = points[-1]
             # A line that ends below the axis lies on it; the arrow says so.

@@ -109,6 +109,11 @@ def entries(user) -> list[Entry]:
     return on_disk + [Entry(row.name, row.title or row.name, "upload", row, row.facts) for row in uploads]
 
 
+def uploads_for(user) -> QuerySet[Dataset]:
+    """Return the uploaded data sets that forms offer to the user: those that lists show, if they are ready."""
+    return access.listed(Dataset.objects.filter(state=Dataset.State.READY), user).order_by("name")
+
+
 def names_for(user) -> list[str]:
     """Return the names of the data sets that the user may make tasks of."""
     ready = access.readable(Dataset.objects.filter(state=Dataset.State.READY), user)
@@ -168,9 +173,9 @@ def _state(name: str) -> tuple:
 def _sample_rows(dataset: files.Dataset) -> list[int]:
     """Return rows to show: of each class in turn."""
     classes = len(dataset.class_names)
-    each = max(1, math.ceil(SAMPLES / classes))
+    each = max(1, SAMPLES // classes)
     found = [np.flatnonzero(dataset.labels == one)[:each] for one in range(min(classes, SAMPLES))]
-    return [int(row) for rows in found for row in rows][: max(SAMPLES, min(classes, SAMPLES))]
+    return [int(row) for rows in found for row in rows]
 
 
 def _sample(dataset: files.Dataset, row: int) -> dict:

@@ -80,6 +80,21 @@ def best_scores(search_ids: list[int]) -> dict[int, list[tuple[int, float | None
     return result
 
 
+def best_lines(search_ids: list[int], *, by_time: bool) -> dict[int, list[tuple[float, float]]]:
+    """Return (programs or seconds, best score so far) of each search where it rose, for all searches in one query.
+
+    by_time: against the seconds of the search. Islands of one search count together.
+    """
+    x = "seconds" if by_time else "individuals"
+    result: dict[int, list[tuple[float, float]]] = {search_id: [] for search_id in search_ids}
+    rows = Find.objects.filter(search__in=search_ids, score__isnull=False).order_by("search", x, "birth")
+    for search_id, at, score in rows.values_list("search", x, "score"):
+        line = result[search_id]
+        if not line or score > line[-1][1]:
+            line.append((at, score))
+    return result
+
+
 def curve(search: Search, *, island_index: int = 0) -> list[Point]:
     """Return an island's curve, thinned by the database to the last point of each stretch of the axis."""
     with connection.cursor() as cursor:

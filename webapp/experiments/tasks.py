@@ -9,6 +9,7 @@ from webapp.experiments.services.evaluate import evaluate_all
 from webapp.experiments.services.gallery import refresh_pending
 from webapp.experiments.services.measure import measure_all
 from webapp.experiments.services.slices import run_slices
+from webapp.experiments.services.trials import run_trial
 from webapp.experiments.services.watchdog import watch
 
 
@@ -40,3 +41,9 @@ def gallery_job() -> int:
 def check_dataset_job(dataset_id: int | None = None) -> int | None:
     """Check an uploaded data set; without a number the one that has waited longest."""
     return check_next() if dataset_id is None else check_dataset(dataset_id=dataset_id)
+
+
+@shared_task(name="experiments.trial_job", ignore_result=True)
+def trial_job(trial_id: int) -> bool:
+    """Run a specification for some seconds."""
+    return run_trial(trial_id=trial_id)

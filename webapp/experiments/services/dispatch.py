@@ -40,6 +40,13 @@ def send_check(dataset_id: int) -> None:
     _send_short(check_dataset_job, dataset_id)
 
 
+def send_trial(trial_id: int) -> None:
+    """Send for a worker to make a dry run."""
+    from webapp.experiments.tasks import trial_job
+
+    _send_short(trial_job, trial_id)
+
+
 def _send_short(job, *args) -> None:
     try:
         job.apply_async(args=args, queue=DEFAULT_QUEUE, retry=False)

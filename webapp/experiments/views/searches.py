@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
-from engine.spec import SearchSpec, SpecError
+from engine.spec import SearchSpec
 from webapp.experiments import access, charts, code, describe, log, queries, words
-from webapp.experiments.forms import LaunchForm
 from webapp.experiments.models import Find, Search
-from webapp.experiments.quotas import QuotaError
-from webapp.experiments.services.launch import launch_search
 
 PER_PAGE = 30
 FEED_LENGTH = 8
@@ -43,39 +37,6 @@ def search_list(request):
         rows.append({"search": search, "spark": spark})
     return render(
         request, "experiments/search_list.html", {"page": page, "rows": rows, "filters": filters(), "state": state}
-    )
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def launch(request):
-    if not access.may_launch(request.user):
-        if request.user.is_authenticated:
-            raise PermissionDenied
-        return redirect_to_login(request.get_full_path(), reverse("login"))
-    form = LaunchForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            search = launch_search(
-                spec=form.spec,
-                title=form.cleaned_data["title"],
-                seed=form.cleaned_data["seed"],
-                owner=request.user if request.user.is_authenticated else None,
-            )
-        except SpecError as error:  # what the account may not have
-            form.add_spec_error(error)
-        except QuotaError as error:
-            form.add_error(None, error.message)
-        else:
-            return redirect(search)
-    changed = (
-        any(form[name].errors for name in ("seed", "population_size", "tournament_size")) if form.is_bound else False
-    )
-    first, more = form.preset_groups()
-    return render(
-        request,
-        "experiments/launch.html",
-        {"form": form, "presets": first, "more_presets": more, "changed": changed},
-        status=422 if form.errors else 200,
     )
 
 
