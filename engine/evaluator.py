@@ -15,6 +15,7 @@ from engine.core.fusion import fuse
 from engine.core.kernel import kernel_address
 from engine.core.lanes import WIDTH
 from engine.core.random_stream import mix
+from engine.epochs import epoch_orders
 from engine.task import Task
 
 MAX_LANES = 16
@@ -232,16 +233,6 @@ def attach(evaluator: Evaluator, decoded: programs.Decoded) -> None:
     for ctx in evaluator.group.contexts:
         ctx[at.CODE], ctx[at.PATCHES] = _address(decoded.words), _address(decoded.feature_patches)
         ctx[at.LABEL_PATCHES] = _address(decoded.label_patches)
-
-
-def epoch_orders(train_count: int, epochs: int) -> np.ndarray:
-    """Return (epochs - 1, train_count) int64: the order of examples from the second epoch on (the first is natural).
-
-    The reference shuffles with the C++ library's own algorithm; here each epoch is a permutation by NumPy's PCG64, the same for all tasks.
-    """
-    generator = np.random.Generator(np.random.PCG64(3274582109))
-    orders = [generator.permutation(train_count) for _ in range(epochs - 1)]
-    return np.array(orders, np.int64).reshape(epochs - 1, train_count) if orders else np.zeros((1, 1), np.int64)
 
 
 def labels_seen(task: Task, labels: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -182,10 +182,8 @@ def build_tasks(spec: TaskSpec, *, seed: int, role: str, experiment: int = 0) ->
             raise TaskError(str(error)) from None
         if spec.kind == "regression":
             return [_regression(spec, dataset, one) for one in seeds]
-        if spec.kind == "classes":
-            return [_all_classes(spec, dataset, one, role) for one in seeds]
-        pairs = _assign_pairs(spec, dataset, seeds)
-        return [_projected(spec, dataset, pair, one, role) for pair, one in zip(pairs, seeds, strict=True)]
+        rows = rows_and_labels(spec, dataset, seed=seed, role=role, experiment=experiment)
+        return [_projected(spec, dataset, chosen, one) for chosen, one in zip(rows, seeds, strict=True)]
     return [_SYNTHETIC[spec.kind](spec, one) for one in seeds]
 
 
@@ -279,32 +277,55 @@ def _assign_pairs(spec: TaskSpec, dataset: Dataset, seeds: Sequence[int]) -> lis
     return [pairs[order[index % len(pairs)]] for index in range(len(seeds))]
 
 
-def _projected(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: int, role: str) -> Task:
-    """Two classes of a dataset (label 1 for the first), projected to F dimensions by a random Gaussian matrix.
+class Chosen(NamedTuple):
+    """Rows chosen for a task: train of the dataset's features, valid of valid_source; their labels as a task has them."""
 
-    Rows are drawn at random, half of each class, or as near to that as the rows there are allow. Final tasks take their
-    validation examples from the official test split where the dataset has one; all else comes from the training split.
+    train: np.ndarray
+    valid: np.ndarray
+    valid_source: np.ndarray
+    train_labels: np.ndarray
+    valid_labels: np.ndarray
+    name: str
+    classes: int = 0
+
+
+def rows_and_labels(spec: TaskSpec, dataset: Dataset, *, seed: int, role: str, experiment: int = 0) -> list[Chosen]:
+    """Choose the rows of spec.count tasks of classes, as build_tasks does. Raises TaskError."""
+    seeds = [_task_seed(spec, seed, role, experiment, index) for index in range(spec.count)]
+    if spec.kind == "classes":
+        return [_all_classes(spec, dataset, one, role) for one in seeds]
+    pairs = _assign_pairs(spec, dataset, seeds)
+    return [_pair(spec, dataset, pair, one, role) for pair, one in zip(pairs, seeds, strict=True)]
+
+
+def _projected(spec: TaskSpec, dataset: Dataset, chosen: Chosen, seed: int) -> Task:
+    """Chosen rows of a dataset, projected to F dimensions by a random Gaussian matrix.
+
     Columns of tables (not of pictures) are standardised before projection, since their units differ; all are after it. Mean and
     deviation are the training examples', a constant column becomes 0, and values are rounded to float32, as the
     reference stores them.
     """
-    train, valid, valid_source, valid_labels = _rows_of(spec, dataset, pair, _stream(seed, _ROWS), role)
     train_rows, valid_rows = (
-        source[rows].astype(np.float64) for source, rows in ((dataset.features, train), (valid_source, valid))
+        source[rows].astype(np.float64)
+        for source, rows in ((dataset.features, chosen.train), (chosen.valid_source, chosen.valid))
     )
-    train_labels, valid_labels = dataset.labels[train], valid_labels[valid]
-    train_features, valid_features = _projected_features(spec, dataset, seed, train_rows, valid_rows)
-    first, second = (dataset.class_names[one] for one in pair)
+    features = _projected_features(spec, dataset, seed, train_rows, valid_rows)
     return Task(
-        spec.features, "ACCURACY",
-        train_features, (train_labels == pair[0]).astype(np.float64),
-        valid_features, (valid_labels == pair[0]).astype(np.float64),
-        name=f"{dataset.name} {first} vs {second}, projection {seed}",
+        spec.features, "MULTICLASS" if chosen.classes else "ACCURACY", features[0], chosen.train_labels,
+        features[1], chosen.valid_labels, chosen.name, chosen.classes,
     )  # fmt: skip
 
 
-def _all_classes(spec: TaskSpec, dataset: Dataset, seed: int, role: str) -> Task:
-    """All classes of a dataset, projected to F dimensions as pairs are: see `_projected`. Rows are drawn stratified by class."""
+def _pair(spec: TaskSpec, dataset: Dataset, pair: tuple[int, int], seed: int, role: str) -> Chosen:
+    """Choose rows of two classes of a dataset at random, half of each, or as near as can be; label 1 is the first's."""
+    train, valid, valid_source, valid_labels = _rows_of(spec, dataset, pair, _stream(seed, _ROWS), role)
+    first, second = (dataset.class_names[one] for one in pair)
+    labels = ((one == pair[0]).astype(np.float64) for one in (dataset.labels[train], valid_labels[valid]))
+    return Chosen(train, valid, valid_source, *labels, f"{dataset.name} {first} vs {second}, projection {seed}")
+
+
+def _all_classes(spec: TaskSpec, dataset: Dataset, seed: int, role: str) -> Chosen:
+    """Choose rows of all classes of a dataset, as many of each as can be."""
     count = len(dataset.class_names)
     if not count:
         raise TaskError(f'dataset {spec.dataset}: its rows go with numbers, not classes: kind "regression" is for it')
@@ -314,14 +335,9 @@ def _all_classes(spec: TaskSpec, dataset: Dataset, seed: int, role: str) -> Task
             f"{spec.dataset}; allowed are {count} and more"
         )
     train, valid, valid_source, valid_labels = _rows_of(spec, dataset, range(count), _stream(seed, _ROWS), role)
-    train_rows, valid_rows = (
-        source[rows].astype(np.float64) for source, rows in ((dataset.features, train), (valid_source, valid))
-    )
-    features = _projected_features(spec, dataset, seed, train_rows, valid_rows)
-    return Task(
-        spec.features, "MULTICLASS", features[0], dataset.labels[train].astype(np.float64),
-        features[1], valid_labels[valid].astype(np.float64),
-        name=f"{dataset.name}, {count} classes, projection {seed}", classes=count,
+    return Chosen(
+        train, valid, valid_source, dataset.labels[train].astype(np.float64), valid_labels[valid].astype(np.float64),
+        f"{dataset.name}, {count} classes, projection {seed}", count,
     )  # fmt: skip
 
 

@@ -72,6 +72,22 @@ def _parser() -> argparse.ArgumentParser:
         "--role", choices=("search", "select", "final"), default="search", help="which of the preset's tasks"
     )
     evaluate.add_argument("--epochs", type=_whole(1, 1000), metavar="N", help="passes over the training examples")
+    scale = evaluate.add_argument_group("another scale (with --preset)")
+    scale.add_argument(
+        "--features", type=_whole(2, 4096), metavar="F",
+        help="project to so many, or, if the data has so many columns, take these; above 256 on NumPy and BLAS",
+    )  # fmt: skip
+    scale.add_argument("--count", type=_whole(1, 10_000), metavar="N", help="tasks")
+    scale.add_argument("--train-examples", type=_whole(10, 1_000_000), metavar="N")
+    scale.add_argument("--valid-examples", type=_whole(1, 1_000_000), metavar="N")
+    scale.add_argument(
+        "--retune", type=_whole(1, 1000), metavar="TRIALS",
+        help="also score with constants tuned on other tasks of the same scale, by so many random trials",
+    )  # fmt: skip
+    scale.add_argument(
+        "--retune-examples", type=_whole(10, 1_000_000), default=1000, metavar="N",
+        help="training examples of the tasks tuned on, at most (default 1,000)",
+    )  # fmt: skip
     evaluate.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of tasks and random ops")
 
     search = add("search", "cli.search", "search for an algorithm")

@@ -8,7 +8,7 @@ from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
 from engine.explain import Explanation, explain
 from engine.ops import Op
 
-_EXPRESSIONS: dict[Op, str] = {
+EXPRESSIONS: dict[Op, str] = {
     Op.SCALAR_SUM: "{a} + {b}", Op.SCALAR_DIFF: "{a} - {b}", Op.SCALAR_PRODUCT: "{a} * {b}", Op.SCALAR_DIVISION: "{a} / {b}",
     Op.SCALAR_ABS: "np.abs({a})", Op.SCALAR_RECIPROCAL: "1.0 / {a}", Op.SCALAR_SIN: "np.sin({a})",
     Op.SCALAR_COS: "np.cos({a})", Op.SCALAR_TAN: "np.tan({a})", Op.SCALAR_ARCSIN: "np.arcsin({a})",
@@ -147,7 +147,7 @@ def _statement(one: Instruction) -> str:
     )[:2]
     target = f"self.{info.output}{one.out}"
     constants = {name: number(value) for name, value in zip(info.constants, one.constants, strict=True)}
-    return f"{target} = {_EXPRESSIONS[one.op].format(a=a, b=b, o=target, **constants)}"
+    return f"{target} = {EXPRESSIONS[one.op].format(a=a, b=b, o=target, **constants)}"
 
 
 def number(value: float) -> str:

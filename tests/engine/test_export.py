@@ -18,7 +18,7 @@ from engine.algorithm import Algorithm, Instruction
 from engine.baselines import BASELINES, bilinear, linear, neural_network
 from engine.export import FORMATS, clean_name, export
 from engine.export.latex import FORMULAS, formula
-from engine.export.numpy_code import _EXPRESSIONS
+from engine.export.numpy_code import EXPRESSIONS
 from engine.ops import Op
 from engine.spec import TaskSpec
 from engine.task import build_tasks
@@ -37,7 +37,7 @@ def same(found, expected):
 
 
 def test_every_op_has_an_expression_and_a_formula():
-    assert set(_EXPRESSIONS) == set(Op) - {Op.NO_OP}
+    assert set(EXPRESSIONS) == set(Op) - {Op.NO_OP}
     assert set(FORMULAS) == set(Op)
 
 
