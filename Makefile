@@ -32,6 +32,9 @@ test-engine: install-dev ## the engine's tests
 test-web: install-dev ## the web application's tests, on the embedded set-up
 	@$(PYTEST) tests/webapp
 
+fuzz-api: install-dev ## send the API 10,000 and more random requests
+	@$(PYTEST) tests/webapp/test_api_schema.py -m fuzz
+
 lint: install-dev ## ruff, mypy and the import rules
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy && $(VENV)/lint-imports
 
@@ -48,4 +51,4 @@ clean: ## remove .venv/ and caches (never var/)
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find engine webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help python install install-dev run test test-engine test-web lint format bench lock clean
+.PHONY: help python install install-dev run test test-engine test-web fuzz-api lint format bench lock clean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from django.http import HttpRequest
 from ninja import NinjaAPI
 
@@ -26,6 +28,11 @@ class Api(NinjaAPI):
             for method, operation in methods.items():
                 if method == "get":
                     operation["security"] = [{}, *operation.get("security", [])]
+                if method != "get":
+                    operation["responses"].setdefault(403, _error(403))
+                for status in _everywhere(operation):
+                    operation["responses"].setdefault(status, _error(status))
+                operation["responses"] = dict(sorted(operation["responses"].items()))
                 for status, response in operation["responses"].items():
                     if int(status) >= 400 and "application/json" in response.get("content", {}):
                         response["content"][CONTENT_TYPE] = response["content"].pop("application/json")
@@ -39,6 +46,23 @@ class Api(NinjaAPI):
         if response.status_code == 204:
             del response["Content-Type"]
         return response
+
+
+def _everywhere(operation: dict) -> list[int]:
+    """Return the errors that any operation of its kind may answer with."""
+    statuses = [401, 429]
+    if operation.get("parameters") or operation.get("requestBody"):
+        statuses.append(422)
+    if operation.get("requestBody"):
+        statuses.append(400)
+    if any(parameter["in"] == "path" for parameter in operation["parameters"]):
+        statuses.append(404)
+    return statuses
+
+
+def _error(status: int) -> dict:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": HTTPStatus(status).phrase, "content": {"application/json": {"schema": schema}}}
 
 
 api = Api(
