@@ -21,6 +21,11 @@ VENV_PYTHON = os.path.join(VENV, "bin", "python")
 OLDEST, NEWEST = (3, 11), (3, 14)
 LOCKS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
 OPTIONS = ("--dev", "--this-python", "--lock")
+CLIENT = """#!/bin/sh
+# The client of the API (webapp/client), from the checkout that this environment belongs to.
+here=$(dirname "$(readlink -f "$0")")
+PYTHONPATH="$here/../.." exec "$here/python" -P -m webapp.client "$@"
+"""
 LOCK_TOOL = "uv==0.13.8"
 
 
@@ -41,6 +46,7 @@ def main(arguments):
         ensure_venv(only_this="--this-python" in arguments)
         for name in names:
             ensure_packages(LOCKS[name])
+        ensure_client()
 
 
 def ensure_python(arguments):
@@ -123,6 +129,14 @@ def ensure_packages(lock_name):
         fail("the packages of %s could not be installed: see the lines above" % lock_name)
     write(stamp, wanted)
     say("installed in %d s" % (time.monotonic() - started))
+
+
+def ensure_client():
+    """Put the command `abovo` beside the Python that it runs on."""
+    path = os.path.join(VENV, "bin", "abovo")
+    if read(path) != CLIENT:
+        write(path, CLIENT)
+        os.chmod(path, 0o755)
 
 
 def pip():

@@ -1,0 +1,5 @@
+import sys
+
+from webapp.client.main import main
+
+sys.exit(main())
