@@ -195,12 +195,6 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
-    # Nobody waits for a look of the watchdog that came too late for its turn.
-    "watchdog": {
-        "task": "experiments.watchdog_job",
-        "schedule": 5.0,
-        "options": {"queue": "default", "expires": 5},
-    },
     "measure": {
         "task": "experiments.measure_job",
         "schedule": 10.0,
@@ -234,6 +228,8 @@ LOGGING = {
         # The error itself is logged as django.request; the broker's every hiccup need not be.
         "celery": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
+        # The ferry says in one line what pika says in pages.
+        "pika": {"level": "CRITICAL"},
     },
 }
 # Inside a container, and with the embedded set-up as root, this is what was asked for.

@@ -42,6 +42,7 @@ class ScriptedEngine:
     def __init__(self, spec, seed, births=0):
         self.spec, self.seed, self.births = spec, seed, births
         self.finished = False
+        self.exchange = None
 
     @classmethod
     def start(cls, spec, seed, *, index=0):

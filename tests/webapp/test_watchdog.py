@@ -1,19 +1,33 @@
 """What fell silent is taken, what was lost is sent again, and nothing else is touched."""
 
+import os
 from datetime import timedelta
 
+import psycopg
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from webapp.experiments.models import Island
+from webapp.experiments.models import Island, Worker
+from webapp.experiments.services.keeper import Keeper, watch_alone
 from webapp.experiments.services.lease import Lease
 from webapp.experiments.services.slices import Outcome, run_slices
 from webapp.experiments.services.watchdog import watch
-from webapp.experiments.tasks import watchdog_job
+from webapp.experiments.services.workers import leave, may_take_work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def new_connection(transactional_db):
+    """A session of its own on the test database."""
+    parameters = connection.get_connection_params()
+    parameters.pop("cursor_factory", None)
+    parameters.pop("context", None)
+    with psycopg.connect(**parameters, autocommit=True) as session:
+        yield session
 
 
 def test_nothing_to_do(make_search, messages):
@@ -72,5 +86,29 @@ def test_a_lost_message_is_sent_again_under_the_same_attempt(make_search, messag
     assert run_slices(island_id=island.pk, attempt=1) == Outcome.REFUSED
 
 
-def test_the_job_calls_the_service(db):
-    assert watchdog_job() == {"lost": 0, "repeated": 0}
+def test_only_one_watches_at_a_time(make_search, new_connection):
+    island = make_search().islands.get()
+    Lease.claim(island_id=island.pk, attempt=1)
+    Island.objects.update(heartbeat_at=timezone.now() - HOUR)
+    new_connection.execute("SELECT pg_advisory_lock(hashtext('abovo watchdog'))")
+    assert watch_alone() is None
+    new_connection.execute("SELECT pg_advisory_unlock(hashtext('abovo watchdog'))")
+    assert watch_alone() == {"lost": 1, "repeated": 0}
+
+
+def test_a_keeper_renews_its_row_and_passes_drains_on(transactional_db):
+    drains = []
+    keeper = Keeper(slots=3, on_drain=drains.append)
+    keeper.look()
+    worker = Worker.objects.get()
+    assert (worker.slots, worker.pid) == (3, os.getpid()) and worker.memory_bytes > 1e6 and worker.version
+    assert may_take_work()
+    Worker.objects.update(draining=True)
+    keeper.look()
+    keeper.look()
+    assert drains == [True] and not may_take_work()
+    Worker.objects.update(draining=False)
+    keeper.look()
+    assert drains == [True, False]
+    leave()
+    assert not Worker.objects.exists()

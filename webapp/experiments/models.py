@@ -524,3 +524,4 @@ class Trial(models.Model):
 
 from webapp.experiments.gallery_models import Discovery, GalleryChange  # noqa: E402, F401  (Django finds models here)
 from webapp.experiments.marks_models import Note, Star, Tag  # noqa: E402, F401
+from webapp.experiments.queue_models import Arrival, QueuePause, Worker  # noqa: E402, F401

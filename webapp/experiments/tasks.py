@@ -8,21 +8,15 @@ from webapp.experiments.services.datasets import check_dataset, check_next
 from webapp.experiments.services.evaluate import evaluate_all
 from webapp.experiments.services.gallery import refresh_pending
 from webapp.experiments.services.measure import measure_all
-from webapp.experiments.services.slices import run_slices
+from webapp.experiments.services.slices import run_next
 from webapp.experiments.services.trials import run_trial
-from webapp.experiments.services.watchdog import watch
+from webapp.experiments.services.workers import may_take_work
 
 
 @shared_task(name="experiments.run_slice_job", ignore_result=True)
 def run_slice_job(island_id: int, attempt: int) -> str:
-    """Run an island's next slices."""
-    return str(run_slices(island_id=island_id, attempt=attempt))
-
-
-@shared_task(name="experiments.watchdog_job", ignore_result=True)
-def watchdog_job() -> dict[str, int]:
-    """Send back to work what has stopped moving."""
-    return watch()
+    """Run the next slices of the island whose turn it is: the one that the message names only says that one waits."""
+    return str(run_next()) if may_take_work() else "draining"
 
 
 @shared_task(name="experiments.measure_job", ignore_result=True)

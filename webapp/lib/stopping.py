@@ -4,8 +4,11 @@ Celery tells only the worker's main process. The flag lies in memory that the fo
 """
 
 import mmap
+import os
+import struct
 
 _flag = mmap.mmap(-1, 1)
+_main = mmap.mmap(-1, 8)
 
 
 def request() -> None:
@@ -16,3 +19,13 @@ def request() -> None:
 def requested() -> bool:
     """Whether the worker is going down; cheap enough for a loop."""
     return _flag[0] == 1
+
+
+def set_main_pid(pid: int) -> None:
+    """Tell this process, and those that it forks, which one is the worker's main process."""
+    _main[:] = struct.pack("<q", pid)
+
+
+def main_pid() -> int:
+    """Return the process id of the worker's main process; outside of a worker, this process's own."""
+    return struct.unpack("<q", _main[:])[0] or os.getpid()

@@ -35,7 +35,7 @@ def launch_search(
     if owner is None and visibility == Search.Visibility.PRIVATE:
         raise SpecError("visibility", _("a private search needs an owner: sign in first"))
     with transaction.atomic():
-        check_islands(owner, more=1)
+        check_islands(owner, more=spec.islands)
         search = Search.objects.create(
             owner=owner,
             title=title.strip() or spec.title or spec.name,
@@ -46,14 +46,16 @@ def launch_search(
             priority=priority,
         )
         note(search.pk, "launched", user=owner)
-        island = Island.objects.create(search=search, index=0)
-        send_slice(island)
+        for island in Island.objects.bulk_create(Island(search=search, index=index) for index in range(spec.islands)):
+            send_slice(island)
     return search
 
 
 def datasets_of(spec: SearchSpec) -> dict[str, str]:
     """Return the field and name of each dataset that a specification's tasks are made of."""
     parts = {name: getattr(spec, name) for name in ("search_tasks", "select_tasks", "final_tasks")}
+    for number in range(min(spec.islands, len(spec.island_groups))):
+        parts[f"island_groups[{number}].search_tasks"] = spec.for_island(number).search_tasks
     return {f"{name}.dataset": tasks.dataset for name, tasks in parts.items() if tasks is not None and tasks.dataset}
 
 

@@ -23,6 +23,8 @@ from webapp.lib import stopping
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
+SOLVED_ELSEWHERE = "solved elsewhere"
+"""Why an island ends when another one of its search has reached what the search is for."""
 
 
 class LeaseLost(Exception):
@@ -35,8 +37,13 @@ def lease_seconds() -> float:
 
 
 def own_name() -> str:
-    """Return the name that this process claims islands under."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Return the name that this process claims islands under: its worker's, and which of that worker's processes it is."""
+    return f"{worker_name()}/{os.getpid()}"
+
+
+def worker_name() -> str:
+    """Return the name of the worker that this process belongs to: host, and process id of the worker's main process."""
+    return f"{socket.gethostname()}:{stopping.main_pid()}"
 
 
 class Lease:
@@ -51,6 +58,7 @@ class Lease:
         self.lost = False
         self.stop_asked = False
         self.pause_asked = False
+        self.solved_elsewhere = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -75,8 +83,9 @@ class Lease:
         if not self.rows().update(heartbeat_at=Now()):
             self.lost = True
             return
-        state = Search.objects.filter(islands=self.island_id).values_list("state", flat=True).first()
-        self.stop_asked = state in (None, Search.State.STOPPING)
+        found = Search.objects.filter(islands=self.island_id).values_list("state", "solved").first()
+        state, self.solved_elsewhere = found or (None, False)
+        self.stop_asked = self.solved_elsewhere or state in (None, Search.State.STOPPING)
         self.pause_asked = state in (Search.State.PAUSING, Search.State.PAUSED)
 
     def should_yield(self) -> bool:

@@ -11,6 +11,7 @@ import logging
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from engine.checkpoint import CheckpointError
 from engine.spec import SearchSpec, island_seed
 from webapp.experiments.models import Checkpoint, Island, Search
 
@@ -44,6 +45,9 @@ def take(island: Island, search: Search) -> Evolution:
             return Evolution.restore(spec, seed, data, index=island.index)
         logger.error("island %d: checkpoint of slice %d is damaged", island.pk, checkpoint.slice_number)
         checkpoint.delete()
+    if island.slice_number and island.arrivals.exists():
+        # From the start it would meet other immigrants, under birth numbers that are taken.
+        raise CheckpointError(f"both checkpoints of island {island.index} are damaged")
     island.slice_number = 0
     return Evolution.start(spec, seed, index=island.index)
 

@@ -12,21 +12,22 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Max, Sum
+from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from engine.checkpoint import VERSION as CHECKPOINT_VERSION
 from engine.spec import SearchSpec, StopSpec
 from webapp.experiments.models import Find, Island, Search
-from webapp.experiments.services import live, record
+from webapp.experiments.services import live, queue, record, workers
 from webapp.experiments.services.ancestry import record_individuals
 from webapp.experiments.services.baselines import ensure_baselines
 from webapp.experiments.services.datasets import fetch_uploads
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.events import note, note_turn
 from webapp.experiments.services.launch import datasets_of
-from webapp.experiments.services.lease import Lease, LeaseLost
+from webapp.experiments.services.lease import SOLVED_ELSEWHERE, Lease, LeaseLost
+from webapp.experiments.services.migration import Exchange, forget_arrivals
 from webapp.experiments.services.steer import settle_search
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,12 @@ PROGRESS_SECONDS = 1.5
 
 LIMITS = ("max_seconds", "max_individuals", "max_train_steps", "max_experiments", "stagnation")
 """Reasons to end that go away when a limit is raised."""
+
+CLAIMS = 10
+"""How often a worker tries to claim an island before it leaves them to quicker ones."""
+
+CROWD = 8
+"""Islands of a search above which progress within slices is not shown: the slices themselves come often enough."""
 
 LEAST_SECONDS = 0.05
 """Seconds that the engine is asked to run for at least."""
@@ -74,8 +81,26 @@ def run_slices(*, island_id: int, attempt: int) -> Outcome:
     again a few times, then fails the search. If the database is away the lease lapses, and the watchdog sees to it.
     """
     lease = Lease.claim(island_id=island_id, attempt=attempt)
-    if lease is None:
-        return Outcome.REFUSED
+    return Outcome.REFUSED if lease is None else run_claimed(lease)
+
+
+def run_next() -> Outcome:
+    """Claim the island whose turn it is, whichever a message named, and run it. Returns REFUSED if none may be begun."""
+    for _ in range(CLAIMS):
+        with transaction.atomic():  # which holds the island until it is claimed: others take the next
+            turn = queue.next_island()
+            if turn is None:
+                break
+            lease = Lease.claim(island_id=turn.island_id, attempt=turn.attempt)
+        if lease is not None:
+            return run_claimed(lease)
+        # Somebody else was quicker.
+    return Outcome.REFUSED
+
+
+def run_claimed(lease: Lease) -> Outcome:
+    """Run an island that has been claimed, as `run_slices` does."""
+    island_id, attempt = lease.island_id, lease.attempt
     try:
         with lease:
             return _run(lease)
@@ -104,6 +129,9 @@ def _run(lease: Lease) -> Outcome:
     note_turn(island, lease.owner)
     fetch_uploads(datasets_of(SearchSpec.from_json(search.spec)).values())
     evolution = live.take(island, search)
+    exchange = None
+    if evolution.spec.migration is not None and island.search.islands.count() > 1:
+        exchange = evolution.exchange = Exchange(lease, island, evolution.spec)
     give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 60.0)
     while True:
         limits = _limits(search.pk)
@@ -111,13 +139,13 @@ def _run(lease: Lease) -> Outcome:
         report = _run_slice(lease, evolution, slice_seconds(island.slice_number))
         if lease.stop_asked and not report.finished:
             # A search that is stopped by hand gets its scores on unseen tasks too.
-            commit_progress(lease, report)
-            report = evolution.conclude("stopped")
-        gives_way = lease.should_yield() or time.monotonic() >= give_way_at or _others_wait()
+            commit_progress(lease, report, exchange)
+            report = evolution.conclude(SOLVED_ELSEWHERE if lease.solved_elsewhere else "stopped")
+        gives_way = lease.should_yield() or time.monotonic() >= give_way_at or queue.should_give_way(search.owner_id)
         try:
             island, outcome = commit_slice(
                 lease, report, checkpoint=evolution.checkpoint(), slice_number=island.slice_number + 1,
-                gives_way=gives_way, limits=limits,
+                gives_way=gives_way, limits=limits, exchange=exchange,
             )  # fmt: skip
         except LimitsChanged:
             return _replay(lease)
@@ -125,28 +153,28 @@ def _run(lease: Lease) -> Outcome:
             live.keep(island, evolution)
         if outcome is not Outcome.GOES_ON:
             return outcome
+        if exchange is not None:
+            exchange.island = island
         # After the first slice, so that nobody waits for them to see the curve begin.
         ensure_baselines(search)
 
 
 def _run_slice(lease: Lease, evolution, seconds: float):
     """Run for `seconds`, storing what is new every second or two; returns the last report."""
+    exchange = evolution.exchange
     end = time.monotonic() + seconds
+    step = seconds if exchange is not None and exchange.crowd > CROWD else PROGRESS_SECONDS
     while True:
         left = end - time.monotonic()
-        report = evolution.run(seconds=max(min(PROGRESS_SECONDS, left), LEAST_SECONDS), should_stop=lease.should_yield)
+        report = evolution.run(seconds=max(min(step, left), LEAST_SECONDS), should_stop=lease.should_yield)
         if lease.lost:
             raise LeaseLost
         if report.finished or lease.should_yield() or time.monotonic() >= end - 0.2:
             return report
-        commit_progress(lease, report)
+        commit_progress(lease, report, exchange)
 
 
-def _others_wait() -> bool:
-    return Island.objects.filter(state=Island.State.QUEUED).exists()
-
-
-def commit_progress(lease: Lease, report) -> None:
+def commit_progress(lease: Lease, report, exchange: Exchange | None = None) -> None:
     """Store what is new within a slice, without a checkpoint: a repetition would bring the same rows again."""
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -154,13 +182,21 @@ def commit_progress(lease: Lease, report) -> None:
             cursor.execute("SET LOCAL synchronous_commit = off")
         island = _own_island(lease)
         search = Search.objects.get(pk=island.search_id)
-        _store(island, search, report)
+        _store(island, search, report, exchange)
+        gained = _gained(island, report)
         lease.rows().update(updated_at=timezone.now(), **_counters(report))
-        _update_search(search.pk, new_finds=bool(report.finds))
+        _update_search(search.pk, gained, new_finds=bool(report.finds))
 
 
 def commit_slice(
-    lease: Lease, report, *, checkpoint: bytes, slice_number: int, gives_way: bool, limits: StopSpec | None = None
+    lease: Lease,
+    report,
+    *,
+    checkpoint: bytes,
+    slice_number: int,
+    gives_way: bool,
+    limits: StopSpec | None = None,
+    exchange: Exchange | None = None,
 ) -> tuple[Island, Outcome]:
     """Store a slice in one transaction: what is new, the checkpoint, and who has the island next.
 
@@ -169,7 +205,8 @@ def commit_slice(
     with transaction.atomic():
         island = _own_island(lease)
         search = Search.objects.get(pk=island.search_id)
-        _store(island, search, report)
+        _store(island, search, report, exchange)
+        gained = _gained(island, report)
         for name, value in _counters(report).items():
             setattr(island, name, value)
         if report.finished and report.result is not None:
@@ -181,20 +218,19 @@ def commit_slice(
         island.last_error = ""
         island.updated_at = timezone.now()
         record.record_checkpoint(island.pk, slice_number, checkpoint, format_version=CHECKPOINT_VERSION)
+        if exchange is not None:
+            forget_arrivals(island.pk, slice_number)
         island.save()
+        workers.credit(lease.owner, gained["individuals"], gained["seconds"])
         # From here on the search's row is held: islands of one search take turns only for this last part.
-        search = _update_search(search.pk, new_finds=bool(report.finds or result))
+        search = _update_search(search.pk, gained, new_finds=bool(report.finds or result))
         if report.finished and report.finish_reason in LIMITS and limits not in (None, stop_of(search)):
             raise LimitsChanged
         if report.finished:
             stopped = report.finish_reason == "stopped"
             outcome = Outcome.STOPPED if stopped else Outcome.FINISHED
             island.state, island.lease_owner = Island.State.STOPPED if stopped else Island.State.FINISHED, ""
-            search.finish_reason = report.finish_reason
-            if result is not None:
-                search.result = result
-                search.solved = bool(report.result.solved)
-            search.save(update_fields=["finish_reason", "result", "solved"])
+            _take_result(search, report, result)
         elif search.state == Search.State.STOPPING:
             outcome = Outcome.STOPPED
             island.state, island.lease_owner = Island.State.STOPPED, ""
@@ -210,6 +246,27 @@ def commit_slice(
         if outcome in (Outcome.FINISHED, Outcome.STOPPED, Outcome.PAUSED):
             settle_search(search)
     return island, outcome
+
+
+def _take_result(search: Search, report, result: Find | None) -> None:
+    """Note what an island ended with: of several, the search's result is the best. Call it holding the search's row."""
+    if report.finish_reason != SOLVED_ELSEWHERE and not search.solved:
+        search.finish_reason = report.finish_reason
+    if result is not None and (search.result is None or _merit(result) > _merit(search.result)):
+        search.result = result
+    if result is not None and report.result.solved and not search.solved:
+        search.solved = True
+        # Nobody need look further; islands that are running see it at their next heartbeat.
+        Island.objects.filter(search=search, state__in=(Island.State.QUEUED, Island.State.PAUSED)).update(
+            state=Island.State.FINISHED, updated_at=timezone.now()
+        )
+    search.save(update_fields=["finish_reason", "result", "solved"])
+
+
+def _merit(result: Find) -> tuple[float, float]:
+    """Return what results of a search's islands are compared by: the unseen score, then that on T_search."""
+    score = -1.0 if result.score is None else result.score
+    return (score if result.select_score is None else result.select_score, score)
 
 
 def stop_of(search: Search) -> StopSpec:
@@ -291,26 +348,34 @@ def _queue_again(island: Island) -> None:
     send_slice(island)
 
 
-def _store(island: Island, search: Search, report) -> None:
+def _store(island: Island, search: Search, report, exchange: Exchange | None) -> None:
     record.record_points(island.pk, report.points, report.counters)
     record_individuals(island, report.individuals)
     record.record_finds(island, search, report.finds)
+    if exchange is not None:
+        exchange.committed()
 
 
 def _counters(report) -> dict[str, float]:
     return {name: getattr(report.counters, name) for name in Island.COUNTERS}
 
 
-def _update_search(search_id: int, *, new_finds: bool) -> Search:
-    """Lock the search, add up its islands and note the best find."""
+def _gained(island: Island, report) -> dict[str, float]:
+    """Return what a report adds to its island's row, which is held. A slice that is repeated may add less than nothing."""
+    return {name: value - getattr(island, name) for name, value in _counters(report).items()}
+
+
+def _update_search(search_id: int, gained: dict[str, float], *, new_finds: bool) -> Search:
+    """Lock the search, add what one of its islands gained, note the best find.
+
+    Sums of differences, not of all islands: a search may have thousands. seconds: of the island that has run longest.
+    """
     search = Search.objects.select_for_update().get(pk=search_id)
-    islands = Island.objects.filter(search_id=search_id)
-    totals = islands.aggregate(
-        **{name: Sum(name) for name in Island.COUNTERS if name != "seconds"}, seconds=Max("seconds")
-    )
-    for name, value in totals.items():
-        setattr(search, name, value)
-    changed = list(totals)
+    for name, value in gained.items():
+        if name != "seconds":
+            setattr(search, name, getattr(search, name) + value)
+    search.seconds = Island.objects.filter(search_id=search_id).aggregate(longest=Max("seconds"))["longest"]
+    changed = list(gained)
     if search.state in (Search.State.QUEUED, Search.State.STARTING):
         # The first report: kernels are compiled, programs are tried.
         search.state = Search.State.RUNNING

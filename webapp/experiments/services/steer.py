@@ -176,11 +176,12 @@ def settle_search(search: Search) -> None:
             search.save(update_fields=["state"])
             note(search.pk, "paused")
         return
-    if Island.State.FAILED in states:
+    # Of many islands some may fail without the search: the others' result stands.
+    if Island.State.FAILED in states and search.result_id is None:
         reason = Island.objects.filter(search=search, state=Island.State.FAILED).values_list("last_error", flat=True)
         search.state = Search.State.FAILED
         search.failure_reason = reason[0] or "failed without a reason"
-    elif Island.State.STOPPED in states:
+    elif Island.State.STOPPED in states and not search.solved:
         search.state = Search.State.STOPPED
         search.finish_reason = "stopped"
     else:

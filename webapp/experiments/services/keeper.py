@@ -1,0 +1,79 @@
+"""What runs beside the work in every Celery worker: it renews the worker's row, obeys drains, and watches over the islands.
+
+A thread of the worker's main process, so that neither a long slice, nor a long measurement, nor a broker that is away
+holds it up.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from django.db import DatabaseError, connection
+
+from webapp.experiments.services import workers
+from webapp.experiments.services.watchdog import watch
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 5.0
+_LOCK = "hashtext('abovo watchdog')"
+
+
+class Keeper:
+    """slots: slices that the worker runs at a time; 0: the scheduler. on_drain: told when that changes."""
+
+    def __init__(self, *, slots: int, on_drain: Callable[[bool], None]):
+        self.slots, self.on_drain = slots, on_drain
+        self._draining = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to keep."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and take the worker's row away."""
+        self._ended.set()
+        self._thread.join(timeout=2)
+
+    def look(self) -> None:
+        """Do everything once. Raises DatabaseError."""
+        worker = workers.renew(slots=self.slots)
+        if worker.draining != self._draining:
+            self._draining = worker.draining
+            self.on_drain(worker.draining)
+        # With hundreds of workers one in a while is enough; the scheduler, which has no slices, looks every time.
+        if not self.slots or random.random() < 0.2:
+            watch_alone()
+
+    def _keep(self) -> None:
+        try:
+            while True:
+                try:
+                    self.look()
+                except DatabaseError as error:  # it may be back for the next look
+                    logger.warning("the database is away: %s", str(error).strip().partition("\n")[0])
+                    connection.close()
+                if self._ended.wait(SECONDS):
+                    break
+            workers.leave()
+        except DatabaseError:  # the row grows old, and is taken for gone
+            pass
+        finally:
+            connection.close()
+
+
+def watch_alone() -> dict[str, int] | None:
+    """Watch over all islands, unless somebody is at it."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_try_advisory_lock({_LOCK})")
+        if not cursor.fetchone()[0]:
+            return None
+        try:
+            return watch()
+        finally:
+            cursor.execute(f"SELECT pg_advisory_unlock({_LOCK})")
