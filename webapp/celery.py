@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_shutting_down
 
 from webapp.lib import stopping
 
@@ -22,28 +22,3 @@ def _tell_running_jobs(**kwargs):
 @worker_init.connect
 def _name_worker(**kwargs):
     stopping.set_main_pid(os.getpid())
-
-
-@worker_ready.connect
-def _keep(sender, **kwargs):
-    from webapp.experiments.services.keeper import Keeper
-
-    queues = sender.app.amqp.queues
-    slices = next((queue.name for queue in queues.consume_from.values() if queue.alias == "slices"), None)
-
-    def drain(draining: bool) -> None:
-        if slices is not None:
-            sender.call_soon(sender.cancel_task_queue if draining else sender.add_task_queue, slices)
-
-    global _keeper
-    _keeper = Keeper(slots=sender.pool.limit if slices is not None else 0, on_drain=drain)
-    _keeper.start()
-
-
-@worker_shutdown.connect
-def _leave(**kwargs):
-    if _keeper is not None:
-        _keeper.stop()
-
-
-_keeper = None

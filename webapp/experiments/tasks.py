@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from webapp.experiments.services import keeper  # noqa: F401 (it starts with the worker)
 from webapp.experiments.services.datasets import check_dataset, check_next
 from webapp.experiments.services.evaluate import evaluate_all
 from webapp.experiments.services.gallery import refresh_pending

@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable
 
+from celery.signals import worker_ready, worker_shutdown
 from django.db import DatabaseError, connection
 
 from webapp.experiments.services import workers
@@ -77,3 +78,26 @@ def watch_alone() -> dict[str, int] | None:
             return watch()
         finally:
             cursor.execute(f"SELECT pg_advisory_unlock({_LOCK})")
+
+
+_keepers: list[Keeper] = []
+
+
+@worker_ready.connect
+def _begin(sender, **kwargs):
+    """When a Celery worker has started. sender: its consumer."""
+    queues = sender.app.amqp.queues.consume_from.values()
+    slices = next((queue.name for queue in queues if queue.alias == "slices"), None)
+
+    def drain(draining: bool) -> None:
+        if slices is not None:
+            sender.call_soon(sender.cancel_task_queue if draining else sender.add_task_queue, slices)
+
+    _keepers.append(Keeper(slots=sender.pool.limit if slices is not None else 0, on_drain=drain))
+    _keepers[-1].start()
+
+
+@worker_shutdown.connect
+def _end(**kwargs):
+    while _keepers:
+        _keepers.pop().stop()
