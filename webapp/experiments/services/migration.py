@@ -11,7 +11,6 @@ import logging
 import random
 import zlib
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -70,8 +69,7 @@ class Exchange:
     def committed(self) -> None:
         """Send what has left, once the transaction that stores its ancestry commits."""
         departures, self._departures = self._departures, []
-        for departure in departures:
-            transaction.on_commit(partial(self._send, departure), robust=True)
+        transaction.on_commit(lambda: [self._send(one) for one in departures])
 
     def _send(self, departure: Departure) -> None:
         others = [pk for pk in self._islands.values() if pk != self.island.pk]
