@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 MAGIC = b"AbOvo\0"
-VERSION = 2
-READABLE = (1, 2)
-"""Versions that can be continued from. Version 1 kept a single settled trunk outside the pool."""
+VERSION = 3
+READABLE = (1, 2, 3)
+"""Versions that can be continued from. Version 1 kept a single settled trunk outside the pool, version 2 had no hurdles."""
 
 
 class CheckpointError(ValueError):

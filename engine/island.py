@@ -10,23 +10,26 @@ import numpy as np
 
 from engine.algorithm import Algorithm, Instruction
 from engine.baselines import BASELINES, neural_network
-from engine.core import evolution, mutation, population, programs
+from engine.core import evolution, population, programs
 from engine.core.fec import fec_entries, fec_restore, new_fec, new_memo
+from engine.core.hurdle import RUNS, Hurdle, new_hurdle
 from engine.core.mutation import Space
 from engine.core.random_stream import mix, seed_state
 from engine.evaluator import Encoded, Evaluator, attach
 from engine.ops import OPS, Op
 from engine.records import Counters, CurvePoint, Find, IndividualRecord, Migrant
-from engine.spec import MUTATIONS, SearchSpec
+from engine.spec import CONSTANT_RULES, FITNESS_COMBINATIONS, MUTATIONS, SELECTIONS, SearchSpec
 from engine.task import Task
 
 POINTS_PER_OCTAVE = 128
 """Curve points between any number of generations and its double; before that many generations, one a generation."""
 
 _KIND_NAMES = (*MUTATIONS, "copy", "initial", "migrate")
+"""The last three count from the end: evolution.COPY, INITIAL, MIGRANT."""
 _MAX_FINDS = 256
 _SHORTEST_TRUNK = 64
 """Individuals that a trunk must have to be settled while the pool has several roots."""
+_HURDLE = {"hurdle_recent": "recent", "hurdle_whole": "whole", "hurdle_levels": "levels"}
 
 
 def next_point(generation: int) -> int:
@@ -74,14 +77,20 @@ class Island:
         """How many of this experiment's births came from other islands."""
         self._origins: dict[int, int] = {}
         """Of immigrants that are not yet reported: the slot, and the index of the island that they came from."""
-        self._breeding = np.array([spec.tournament_size, 0, spec.initial == "random", -1], np.int64)
+        self._breeding = np.array(
+            [
+                spec.tournament_size, 0, spec.initial == "random", -1, SELECTIONS.index(spec.selection),
+                spec.selection == "random",
+            ],
+            np.int64,
+        )  # fmt: skip
         self._place_initial()
 
     def compile(self) -> None:
         """Compile, or load from the cache on disk, all that breeding will run. Takes seconds the first time."""
         evolution.evolve(
             0, self.random, self.pool, self.population, self._breeding, self.space, self.scoring, self.fec, self.memo,
-            self.finds, self.counters, self.best, 0,
+            self.finds, self.counters, self.best, 0, np.inf,
         )  # fmt: skip
         nobody = np.zeros(0, np.int64)
         population.unstored_line(self.pool, -1, nobody)
@@ -116,26 +125,24 @@ class Island:
         """Completed sweeps of the population."""
         return self.births // self.spec.population_size
 
-    def breed(self, count: int) -> bool:
-        """Bear up to `count` individuals; return whether the experiment's training steps are spent.
-
-        May stop early when its buffer of finds is full: collect them and call again.
+    def breed(self, count: int, *, target: float = np.inf) -> int:
+        """Bear up to `count` individuals; return why it stopped (engine.core.evolution): DONE, STEPS_SPENT (the experiment's
+        training steps are), FINDS_FULL (collect the finds and call again), or TARGET_REACHED (the last individual is
+        the best so far and scores above `target`).
         """
         limit = self.spec.stop.max_train_steps
         step_limit = self.first_steps + limit if limit else np.iinfo(np.int64).max
-        target = self.births + count
-        while self.births < target:
+        end = self.births + count
+        while self.births < end:
             status = evolution.evolve(
-                target - self.births, self.random, self.pool, self.population, self._breeding, self.space, self.scoring,
-                self.fec, self.memo, self.finds, self.counters, self.best, step_limit,
+                end - self.births, self.random, self.pool, self.population, self._breeding, self.space, self.scoring,
+                self.fec, self.memo, self.finds, self.counters, self.best, step_limit, target,
             )  # fmt: skip
             if status == evolution.POOL_FULL:
                 self.pool = population.grown(self.pool, 2 * len(self.pool.scores))
-            elif status == evolution.STEPS_SPENT:
-                return True
-            elif status == evolution.FINDS_FULL:
-                return False
-        return False
+            elif status != evolution.DONE:
+                return status
+        return evolution.DONE
 
     def _place_initial(self) -> None:
         """Put the initial program into a slot of its own, which copies are made from."""
@@ -189,6 +196,8 @@ class Island:
             fec_hits=int(c[evolution.FEC_HITS]),
             cache_hits=int(c[evolution.MEMO_HITS]),
             rejected=int(c[evolution.REJECTED]),
+            short_runs=int(self.scoring.hurdle.whole[RUNS]),
+            cut=int(c[evolution.CUT]),
             immigrants=self.immigrants,
         )
 
@@ -233,7 +242,7 @@ class Island:
         change: dict[str, Any] = {"edits": []}
         parent: int | None = self.first_birth + parent_birth
         island = None
-        if pool.kinds[slot] == mutation.MIGRANT:
+        if pool.kinds[slot] == evolution.MIGRANT:
             parent, island = parent_birth, self._origins.pop(slot)
         elif parent_birth < 0:
             parent, change = None, {"program": self.algorithm(slot).to_json()}
@@ -280,26 +289,26 @@ class Island:
         return migrants, records
 
     def admit(self, migrant: Migrant) -> bool:
-        """Let an immigrant be born: it is scored on this island's tasks and takes the oldest one's place.
+        """Let an immigrant be born: it is scored on this island's tasks and takes the place of whom the selection lets die.
 
         Returns whether it fits: a program with registers, or lengths, that are not allowed here is turned away. The
         population must be full, and the finds collected.
         """
         if not self._fits(migrant.algorithm):
             return False
-        if self.pool.free_count[0] == 0:
+        if self.pool.free_count[0] < 2:  # one for the immigrant, and evolve() asks for another
             self.pool = population.grown(self.pool, 2 * len(self.pool.scores))
         slot = int(population.take_slot(self.pool))
         encoded = Encoded.of(migrant.algorithm, self._capacities)
         self.pool.code[slot], self.pool.constants[slot] = encoded.code, encoded.constants
         self.pool.lengths[slot] = encoded.lengths
-        self.pool.kinds[slot] = mutation.MIGRANT
+        self.pool.kinds[slot] = evolution.MIGRANT
         self.pool.parents[slot], self.pool.parent_births[slot] = -1, migrant.birth
         self._origins[slot] = migrant.island
         self._breeding[3] = slot
         evolution.evolve(
             1, self.random, self.pool, self.population, self._breeding, self.space, self.scoring, self.fec, self.memo,
-            self.finds, self.counters, self.best, np.iinfo(np.int64).max,
+            self.finds, self.counters, self.best, np.iinfo(np.int64).max, np.inf,
         )  # fmt: skip
         assert self._breeding[3] == -1, "the pool has room, and so have the finds"
         self.immigrants += 1
@@ -339,7 +348,8 @@ class Island:
         arrays["parents"] = new_place[self.pool.parents[held]]
         arrays["population"] = np.where(self.population >= 0, new_place[self.population], -1)
         arrays |= {"random": self.random, "counters": self.counters, "best": self.best, "fec": fec_entries(self.fec)}
-        migrants = [slot for slot in held if self.pool.kinds[slot] == mutation.MIGRANT and not self.pool.stored[slot]]
+        arrays |= {name: getattr(self.scoring.hurdle, part) for name, part in _HURDLE.items()}
+        migrants = [slot for slot in held if self.pool.kinds[slot] == evolution.MIGRANT and not self.pool.stored[slot]]
         self._origins = {int(slot): self._origins[slot] for slot in migrants}
         origins = [(new_place[slot], island) for slot, island in self._origins.items()]
         arrays["origins"] = np.array(origins, np.int64).reshape(-1, 2)
@@ -357,8 +367,15 @@ class Island:
             getattr(self.pool, name)[slots] = arrays[name]
         self.pool.parents[slots] = place[arrays["parents"]]
         self.population[:] = place[arrays["population"]]
-        self.random[:], self.counters[:], self.best[:] = arrays["random"], arrays["counters"], arrays["best"]
+        self.random[:], self.best[:] = arrays["random"], arrays["best"]
+        self.counters[: len(arrays["counters"])] = arrays["counters"]
         fec_restore(self.fec, arrays["fec"])
+        if "hurdle_whole" in arrays:
+            for name, part in _HURDLE.items():
+                getattr(self.scoring.hurdle, part)[:] = arrays[name]
+        else:  # before version 3, which also numbers from the end the individuals that no mutation made
+            later = self.pool.kinds >= len(MUTATIONS)
+            self.pool.kinds[later] -= len(_KIND_NAMES)
         self.first_birth, self.first_steps = values["first_birth"], values["first_steps"]
         self.immigrants = values.get("immigrants", 0)
         self._origins = {int(slots[place]): int(island) for place, island in arrays.get("origins", ())}
@@ -436,6 +453,7 @@ def _space(spec: SearchSpec, capacities: Sequence[int]) -> Space:
         kinds=np.array(kinds, np.int64),
         cumulative=np.cumsum(shares) / shares.sum(),
         probability=np.array([spec.mutation_probability]),
+        paper_constants=np.array([spec.constant_rule == CONSTANT_RULES[1]]),
     )
 
 
@@ -463,8 +481,21 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
         scratch=np.zeros(len(evaluator.tasks)),
         probe=np.array([fec.train_examples, fec.valid_examples] if fec else [0, 0], np.int64),
         budget=np.array([largest, float(train_examples)]),
-        median=np.array([spec.fitness_combination == "median"]),
+        combination=np.array([FITNESS_COMBINATIONS.index(spec.fitness_combination)], np.int64),
+        hurdle=_hurdle(spec, evaluator),
     )
+
+
+def _hurdle(spec: SearchSpec, evaluator: Evaluator) -> Hurdle:
+    hurdle = spec.hurdle
+    if hurdle is None:
+        return new_hurdle(0, 0, 0, 0, 1, 0.0, 1)
+    count = len(evaluator.tasks)
+    groups = -(-(hurdle.tasks or count) // evaluator.lanes)
+    tasks = min(groups * evaluator.lanes, count)
+    return new_hurdle(
+        hurdle.train_examples, hurdle.valid_examples, groups, tasks, hurdle.period, hurdle.percentile, hurdle.window
+    )  # fmt: skip
 
 
 def program_cost(algorithm: Algorithm, train_examples: int) -> float:
@@ -473,4 +504,4 @@ def program_cost(algorithm: Algorithm, train_examples: int) -> float:
     return setup + train_examples * (predict + learn)
 
 
-assert _KIND_NAMES[mutation.COPY :] == ("copy", "initial", "migrate") and len(_KIND_NAMES) - 1 == mutation.MIGRANT
+assert _KIND_NAMES[evolution.COPY :] == ("copy", "initial", "migrate")

@@ -12,6 +12,7 @@ from engine.algorithm import Algorithm, Instruction
 class Counters:
     """Totals since the search began. train_steps: as the reference counts them, summed over tasks, probes included.
 
+    evaluations: in full. short_runs, cut: programs that ran up to the hurdle, and those of them that ended there.
     immigrants: taken in from other islands; they are scored here, and counted as individuals only where they were born.
     """
 
@@ -21,6 +22,8 @@ class Counters:
     fec_hits: int = 0
     cache_hits: int = 0
     rejected: int = 0
+    short_runs: int = 0
+    cut: int = 0
     experiments: int = 0
     seconds: float = 0.0
     immigrants: int = 0
@@ -94,7 +97,11 @@ class Find:
 
 @dataclass(frozen=True)
 class Result:
-    """What the search chose: by its score on the select tasks, then scored once on the final tasks."""
+    """What the search chose: by its score on the select tasks, then scored once on the final tasks.
+
+    select_scores, final_scores: of each task (final ones: the mean over final_seeds evaluations). select_error,
+    final_error: standard errors of the means over tasks; None for a single task.
+    """
 
     algorithm: Algorithm
     birth: int
@@ -105,6 +112,9 @@ class Result:
     final_scores: tuple[float, ...]
     solved: bool
     experiment: int = 0
+    select_error: float | None = None
+    final_error: float | None = None
+    final_seeds: int = 1
 
 
 @dataclass(frozen=True)

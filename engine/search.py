@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.algorithm import Algorithm
 from engine.checkpoint import CheckpointError, pack, unpack
-from engine.evaluator import Evaluator
+from engine.core.evolution import STEPS_SPENT, TARGET_REACHED
 from engine.island import Island, next_point
 from engine.records import (
     Counters,
@@ -26,10 +26,11 @@ from engine.records import (
     SliceReport,
     apply_change,
 )
-from engine.spec import SearchSpec, StopSpec, TaskSpec
+from engine.spec import SearchSpec, StopSpec
 from engine.task import Task, build_tasks
+from engine.unseen import Chosen, Selector, final_scores, stable_seed, standard_error
 
-__all__ = ["CheckpointError", "Search", "SliceReport", "apply_change"]
+__all__ = ["CheckpointError", "Search", "SliceReport", "apply_change", "stable_seed"]
 
 _CHUNK_SECONDS = 0.1
 """How long compiled code runs before the clock and `should_stop` are looked at."""
@@ -57,7 +58,8 @@ class Search:
         self.finished = False
         self.finish_reason = ""
         self.result: Result | None = None
-        self._selected: tuple[float, Find, tuple[float, ...]] | None = None
+        self._selected: Chosen | None = None
+        self._selector: Selector | None = None
         self._totals = Counters()
         self._points: list[CurvePoint] = []
         self._finds: list[Find] = []
@@ -112,15 +114,19 @@ class Search:
         if stop.stagnation:
             count = min(count, self._last_find_births + stop.stagnation - island.births)
         before, began = island.births, time.perf_counter()
-        spent = island.breed(count)
+        status = island.breed(count, target=np.inf if stop.sufficient_fitness is None else stop.sufficient_fitness)
         elapsed = max(time.perf_counter() - began, 1e-6)
         # Smoothed, and bounded so that one lucky chunk does not make the next one far too long.
         self._speed = min(0.5 * self._speed + 0.5 * (island.births - before) / elapsed, 4.0 * self._speed)
-        self._collect()
+        finds = self._collect()
         if island.births >= self._next_point * size:
             self._points.append(island.point(self.seconds + elapsed, self.experiment))
             self._next_point = next_point(self._next_point)
-        if spent:
+        if status == TARGET_REACHED:
+            self._consider(finds[-1:])
+            if self._is_solved():
+                return "solved"
+        if status == STEPS_SPENT:
             return "max_train_steps"
         if stop.max_individuals and island.individuals >= stop.max_individuals:
             return "max_individuals"
@@ -146,7 +152,8 @@ class Search:
         self.exchanges += 1
         self._next_exchange = self.island.individuals + self.spec.migration.every
 
-    def _collect(self) -> None:
+    def _collect(self) -> list[Find]:
+        """Take over the finds since the last call; return them."""
         finds, records = self.island.collect_finds(self.seconds, self.experiment)
         self._records += records
         for find in finds:
@@ -156,10 +163,12 @@ class Search:
             if find.score > self._best_score:
                 self._best_score = find.score
                 self._finds.append(find)
+        return finds
 
     def _end_experiment(self, reason: str) -> None:
         """Select among the experiment's candidates, then begin the next experiment or finish."""
-        self._select()
+        if reason != "solved":
+            self._consider(self._candidates())
         stop = self.spec.stop
         solved = self._is_solved()
         out_of_time = reason == "max_seconds"
@@ -181,26 +190,23 @@ class Search:
         self._records += self.island.line_records(slot)
         return [*self._latest_finds, self.island.find(slot, self.seconds, self.experiment)]
 
-    def _select(self) -> None:
-        spec = self.spec.select_tasks
-        candidates = self._candidates()
-        evaluator = None if spec is None else self._evaluator(spec, "select")
-        for find in candidates:
-            scores = () if evaluator is None else tuple(map(float, evaluator.evaluate(find.algorithm).fitness))
-            fitness = find.score if evaluator is None else float(np.mean(scores))
-            if self._selected is None or fitness >= self._selected[0]:
-                self._selected = (fitness, find, scores)
+    def _consider(self, candidates: Sequence[Find]) -> None:
+        """Select the best of the candidates, if it is at least as good as what is selected."""
+        experiment = self._task_experiment()
+        if self._selector is None or self._selector.experiment != experiment:
+            self._selector = Selector(self.spec, self.seed, experiment)
+        best = self._selector.choose(candidates)
+        if self._selected is None or best.fitness >= self._selected.fitness:
+            self._selected = best
 
     def _is_solved(self) -> bool:
         sufficient = self.spec.stop.sufficient_fitness
-        return sufficient is not None and self._selected is not None and self._selected[0] > sufficient
+        return sufficient is not None and self._selected is not None and self._selected.fitness > sufficient
 
     def _finish(self, reason: str) -> None:
         assert self._selected is not None
         fitness, find, scores = self._selected
-        final: tuple[float, ...] = ()
-        if self.spec.final_tasks is not None:
-            final = tuple(map(float, self._evaluator(self.spec.final_tasks, "final").evaluate(find.algorithm).fitness))
+        final = final_scores(self.spec, self.seed, find.algorithm)
         self.result = Result(
             algorithm=find.algorithm,
             birth=find.birth,
@@ -211,6 +217,9 @@ class Search:
             final_scores=final,
             solved=self._is_solved(),
             experiment=find.experiment,
+            select_error=standard_error(scores),
+            final_error=standard_error(final),
+            final_seeds=self.spec.final_seeds,
         )
         self._records += self.island.settle()
         self.finished, self.finish_reason = True, reason
@@ -219,7 +228,7 @@ class Search:
         """End the search where it is: select, score on the final tasks, report. Does nothing to a finished one."""
         if not self.finished and self.island.births:
             began = time.perf_counter()
-            self._select()
+            self._consider(self._candidates())
             self._finish(reason)
             self.seconds += time.perf_counter() - began
         return self._report()
@@ -242,17 +251,6 @@ class Search:
     def _task_experiment(self) -> int:
         return self.experiment if self.spec.fresh_tasks else 0
 
-    def _evaluator(self, spec: TaskSpec, role: str) -> Evaluator:
-        experiment = self._task_experiment() if role == "select" else 0
-        tasks = build_tasks(spec, seed=self.seed, role=role, experiment=experiment)
-        return Evaluator(
-            tasks,
-            self.spec.registers,
-            max_abs_error=self.spec.max_abs_error,
-            seed=stable_seed(self.seed, role, experiment),
-            epochs=spec.epochs,
-        )
-
     def _counters(self) -> Counters:
         now, before = self.island.counters_now(), self._totals
         return Counters(
@@ -262,6 +260,8 @@ class Search:
             fec_hits=before.fec_hits + now.fec_hits,
             cache_hits=before.cache_hits + now.cache_hits,
             rejected=before.rejected + now.rejected,
+            short_runs=before.short_runs + now.short_runs,
+            cut=before.cut + now.cut,
             experiments=self.experiment + 1,
             seconds=self.seconds,
             immigrants=before.immigrants + now.immigrants,
@@ -305,7 +305,7 @@ class Search:
             "latest_finds": [_find_to_json(find) for find in self._latest_finds],
             "selected": None
             if self._selected is None
-            else [self._selected[0], _find_to_json(self._selected[1]), list(self._selected[2])],
+            else [self._selected.fitness, _find_to_json(self._selected.find), list(self._selected.scores)],
             "exchanges": self.exchanges,
             "next_exchange": self._next_exchange,
             "finished": self.finished,
@@ -336,7 +336,7 @@ class Search:
         search._latest_finds = [_find_from_json(find) for find in values["latest_finds"]]
         if values["selected"] is not None:
             fitness, find, scores = values["selected"]
-            search._selected = (fitness, _find_from_json(find), tuple(scores))
+            search._selected = Chosen(fitness, _find_from_json(find), tuple(scores))
         if values["finished"]:
             search._finish(values["finish_reason"])
         return search
@@ -353,12 +353,6 @@ def _digest(tasks: Sequence[Task]) -> str:
         for part in (task.train_features, task.train_labels, task.valid_features, task.valid_labels):
             digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
-
-
-def stable_seed(seed: int, *parts: Any) -> int:
-    """Return a 64-bit seed made from a search's seed and what it is for: ("island" | "select" | "final", experiment)."""
-    text = json.dumps([seed, *parts]).encode()
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
 
 
 def _find_to_json(find: Find) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
+from engine import kinds
 from engine.algorithm import (
     COMPONENT_FUNCTIONS,
     MAX_INSTRUCTIONS,
@@ -24,32 +25,26 @@ from engine.baselines import BASELINES
 from engine.ops import OPS, Op
 
 SPEC_VERSION = 1
-LATER_FIELDS = ("islands", "migration", "island_groups")
+LATER_FIELDS = (
+    "islands", "migration", "island_groups", "select_rounds", "final_seeds", "selection", "constant_rule", "hurdle",
+)  # fmt: skip
 """Fields that the first specifications did not have. At their defaults they are left out of the JSON form, so that what
 was stored before them, checkpoints above all, is still of the same specification. New fields belong here."""
 ISLAND_FIELDS = (
     "search_tasks", "setup", "predict", "learn", "initial", "program", "population_size", "tournament_size",
-    "mutation_probability", "mutations", "fitness_combination", "max_abs_error", "fec", "train_budget",
+    "mutation_probability", "mutations", "fitness_combination", "max_abs_error", "fec", "train_budget", "selection",
+    "constant_rule", "hurdle",
 )  # fmt: skip
 """What may differ between the islands of a search: all that selection and the exchange of algorithms do not rely on."""
 
 TASK_KINDS = ("linear", "affine", "net", "regression", "projected", "classes")
 DATASET_KINDS = {"regression": "diabetes", "projected": "digits", "classes": "digits"}
 """Kinds of tasks that need a data set, each with one to name as an example."""
-MUTATIONS = (
-    "alter_parameter",
-    "randomize_instruction",
-    "randomize_function",
-    "identity",
-    "insert",
-    "remove",
-    "trade",
-    "randomize_algorithm",
-)
-"""Mutation kinds of the reference (semantics section 10); ids are positions in this tuple."""
+MUTATIONS, SELECTIONS = tuple(kinds.MUTATIONS), tuple(kinds.SELECTIONS)
+FITNESS_COMBINATIONS, CONSTANT_RULES = tuple(kinds.FITNESS_COMBINATIONS), kinds.CONSTANT_RULES
+"""Names, whose places in these tuples are their numbers in compiled code."""
 INITIAL_PROGRAMS = ("random", "empty", *BASELINES, "program")
 """What the first individuals are: random programs, empty ones, a known algorithm, or the one given as `program`."""
-FITNESS_COMBINATIONS = ("mean", "median")
 
 
 class SpecError(ValueError):
@@ -160,13 +155,42 @@ class FecSpec:
 
 
 @dataclass(frozen=True)
+class HurdleSpec:
+    """A hurdle: programs that do badly in a short run keep its score and are not evaluated in full.
+
+    train_examples, valid_examples: of the short run, the first of each task, one epoch. tasks: how many tasks it has, from the
+    first; None: all (tasks run in groups of up to 16 at once, and whole groups are taken). percentile: the threshold, among
+    the different scores of the last `window` short runs. period: short runs from one threshold to the next; nothing is cut in
+    the first period.
+    """
+
+    train_examples: int = 100
+    valid_examples: int = 100
+    tasks: int | None = None
+    percentile: float = 75.0
+    window: int = 1000
+    period: int = 100
+
+    def check(self, path: str) -> None:
+        """Raise SpecError at the first field out of range."""
+        _whole(path, "train_examples", self.train_examples, 1, 1_000_000)
+        _whole(path, "valid_examples", self.valid_examples, 1, 1_000_000)
+        if self.tasks is not None:
+            _whole(path, "tasks", self.tasks, 1, 10_000)
+        _number(path, "percentile", self.percentile, 0.0, 100.0)
+        _whole(path, "window", self.window, 1, 1_000_000)
+        _whole(path, "period", self.period, 1, 1_000_000)
+
+
+@dataclass(frozen=True)
 class StopSpec:
     """When an experiment ends, and when the search does; None or 0: no such limit.
 
-    An experiment ends at max_individuals or max_train_steps (cache probes included, summed over tasks). Then the best
-    of the population is scored on the select tasks, and the next experiment begins, until the best score there exceeds
-    sufficient_fitness, or max_experiments have run, or max_seconds of engine time have passed. stagnation: end the experiment after so many
-    individuals without a better one.
+    An experiment ends at max_individuals or max_train_steps (cache probes included, summed over tasks), or after
+    `stagnation` individuals without a better one. Then its candidates are scored on the select tasks, and the next
+    experiment begins, until the best score there exceeds sufficient_fitness, or max_experiments have run, or max_seconds
+    of engine time have passed. An individual whose own score is the best so far and exceeds sufficient_fitness is
+    scored on the select tasks at once, so that a search that has succeeded does not go on.
     """
 
     max_individuals: int | None = None
@@ -214,7 +238,16 @@ class SearchSpec:
     search_tasks guide evolution (T_search), select_tasks pick among experiments (T_select), final_tasks are scored once
     (T_test). train_budget: programs whose cost exceeds this factor times the 2-layer net's score 0; None: no budget.
     select_candidates: how many of an experiment's latest finds are scored on the select tasks besides the population's
-    best (0: that one only, as the reference does). mutations: weight of each kind. program: the initial program, or the functions given where `searched` is False.
+    best (0: that one only, as the reference does). select_rounds: with more than one, selection is a funnel: the first round
+    takes half of the select tasks and of their examples for each round that follows, and the better half of the candidates
+    goes on to the next, twice as large; the last round is the select tasks in full. final_seeds: evaluations of the selected
+    algorithm on the final tasks, each with its own random numbers.
+    selection: "regularized": a tournament's winner has a child and the oldest dies; "regularized_paper": the same, the
+    oldest dying before the tournament instead of after it; "elitist": the worst dies; "random": random search, every
+    individual is drawn anew from the space, `initial` and mutations play no part. mutations: weight of each kind.
+    constant_rule: how a constant is altered: "reference": times exp(N(0, 1)) or, in one of ten cases, its sign changed
+    instead; "paper": times U[0.5, 2], and in one of ten cases its sign changed too. program: the initial program, or
+    the functions given where `searched` is False.
     islands: populations that search side by side. migration: what they exchange; None: nothing. island_groups: changes
     laid over this specification for some of the islands; island k gets number k modulo their count (see `for_island`).
     """
@@ -227,19 +260,24 @@ class SearchSpec:
     final_tasks: TaskSpec | None = None
     fresh_tasks: bool = False
     select_candidates: int = 0
+    select_rounds: int = 1
+    final_seeds: int = 1
     registers: Registers = field(default_factory=lambda: Registers(4, 3, 1))
     setup: FunctionSpec = field(default_factory=FunctionSpec)
     predict: FunctionSpec = field(default_factory=FunctionSpec)
     learn: FunctionSpec = field(default_factory=FunctionSpec)
     initial: str = "random"
     program: Mapping[str, Any] | None = None
+    selection: str = "regularized"
     population_size: int = 100
     tournament_size: int = 10
     mutation_probability: float = 0.9
     mutations: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(MUTATIONS[:3], 1.0))
+    constant_rule: str = "reference"
     fitness_combination: str = "mean"
     max_abs_error: float = 100.0
     fec: FecSpec | None = None
+    hurdle: HurdleSpec | None = None
     train_budget: float | None = None
     stop: StopSpec = field(default_factory=lambda: StopSpec(max_seconds=60.0))
     islands: int = 1
@@ -258,7 +296,9 @@ class SearchSpec:
 
     def check(self) -> SearchSpec:
         """Return self if every field is valid. Raises SpecError."""
-        for name in ("search_tasks", "select_tasks", "final_tasks", *COMPONENT_FUNCTIONS, "fec", "stop", "migration"):
+        for name in (
+            "search_tasks", "select_tasks", "final_tasks", *COMPONENT_FUNCTIONS, "fec", "hurdle", "stop", "migration",
+        ):  # fmt: skip
             part = getattr(self, name)
             if part is not None:
                 part.check(name)
@@ -283,9 +323,13 @@ class SearchSpec:
         _whole("", "population_size", self.population_size, 2, 1_000_000)
         _whole("", "tournament_size", self.tournament_size, 1, self.population_size)
         _whole("", "select_candidates", self.select_candidates, 0, 1000)
+        _whole("", "select_rounds", self.select_rounds, 1, 10)
+        _whole("", "final_seeds", self.final_seeds, 1, 1000)
         _number("", "mutation_probability", self.mutation_probability, 0.0, 1.0)
         _number("", "max_abs_error", self.max_abs_error, 0.0, math.inf)
         _one_of("", "fitness_combination", self.fitness_combination, FITNESS_COMBINATIONS)
+        _one_of("", "selection", self.selection, SELECTIONS)
+        _one_of("", "constant_rule", self.constant_rule, CONSTANT_RULES)
         _one_of("", "initial", self.initial, INITIAL_PROGRAMS)
         for kind, weight in self.mutations.items():
             if kind not in MUTATIONS:
@@ -295,14 +339,13 @@ class SearchSpec:
             raise SpecError("mutations", "all weights are 0")
         if self.train_budget is not None:
             _number("", "train_budget", self.train_budget, 0.0, 1e9)
-        if self.fec and self.fec.train_examples > self.search_tasks.train_examples:
-            raise SpecError(
-                "fec.train_examples", f"more than search_tasks.train_examples ({self.search_tasks.train_examples})"
-            )
-        if self.fec and self.fec.valid_examples > self.search_tasks.valid_examples:
-            raise SpecError(
-                "fec.valid_examples", f"more than search_tasks.valid_examples ({self.search_tasks.valid_examples})"
-            )
+        for part, what in (("fec", self.fec), ("hurdle", self.hurdle)):
+            for size in ("train_examples", "valid_examples"):
+                most = getattr(self.search_tasks, size)
+                if what is not None and getattr(what, size) > most:
+                    raise SpecError(f"{part}.{size}", f"more than search_tasks.{size} ({most})")
+        if self.hurdle and (self.hurdle.tasks or 0) > self.search_tasks.count:
+            raise SpecError("hurdle.tasks", f"more than search_tasks.count ({self.search_tasks.count})")
         for name, function in zip(COMPONENT_FUNCTIONS, self.functions):
             self._check_function(name, function)
         if not any(function.searched and function.ops for function in self.functions):
@@ -412,8 +455,8 @@ class SearchSpec:
             raise SpecError("version", f"{version!r} is not known here, allowed: {SPEC_VERSION}")
         parts = {
             "search_tasks": TaskSpec, "select_tasks": TaskSpec, "final_tasks": TaskSpec,
-            "setup": FunctionSpec, "predict": FunctionSpec, "learn": FunctionSpec, "fec": FecSpec, "stop": StopSpec,
-            "migration": MigrationSpec,
+            "setup": FunctionSpec, "predict": FunctionSpec, "learn": FunctionSpec, "fec": FecSpec, "hurdle": HurdleSpec,
+            "stop": StopSpec, "migration": MigrationSpec,
         }  # fmt: skip
         values = {}
         for key, value in data.items():

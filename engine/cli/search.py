@@ -160,6 +160,9 @@ def _summary(outcomes: list[tuple[int, Any]], compile_seconds: float) -> dict[st
         "search_fitness": result.search_fitness,
         "select_fitness": result.select_fitness,
         "final_fitness": result.final_fitness,
+        "select_error": result.select_error,
+        "final_error": result.final_error,
+        "cut": sum(one.cut for one in counters) / max(sum(one.short_runs for one in counters), 1),
         "seed": seed,
         "finish_reason": report.finish_reason,
         "program": result.algorithm.to_json(),
@@ -169,7 +172,7 @@ def _summary(outcomes: list[tuple[int, Any]], compile_seconds: float) -> dict[st
 
 def _text(summary: dict[str, Any]) -> str:
     scores = [
-        f"{name} {summary[key]:.6f}"
+        f"{name} {summary[key]:.6f}" + (f" ± {summary[f'{name}_error']:.6f}" if summary.get(f"{name}_error") else "")
         for name, key in (
             ("search", "search_fitness"),
             ("select", "select_fitness"),

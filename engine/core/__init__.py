@@ -14,11 +14,12 @@ import numba
 
 
 def _cache_directory() -> Path:
-    """Return $ABOVO_NUMBA_CACHE (default: the user's cache directory) / digest of the sources in this folder."""
+    """Return $ABOVO_NUMBA_CACHE (default: the user's cache directory) / digest of the sources in this folder and of the tables they read."""
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "abovo" / "numba"
     root = Path(os.environ.get("ABOVO_NUMBA_CACHE") or default)
     digest = hashlib.sha256(f"numba {numba.__version__}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for path in (*sorted(here.glob("*.py")), here.parent / "kinds.py", here.parent / "ops.py"):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return root / digest.hexdigest()[:16]
 

@@ -81,14 +81,13 @@ def _run_group(group, g):
         group.steps[g, lane], group.fitness[g, lane] = steps[lane], fitness[lane]
 
 
-@compiled()
-def evaluate(group, is_random, scores):
-    """Evaluate the decoded program on every task into scores (D,); return the training steps, summed over tasks."""
+@inner()
+def _evaluate(group, is_random, train_examples, valid_examples, epochs, groups, scores):
     steps = 0
     task = 0
-    for g in range(group.contexts.shape[0]):
+    for g in range(groups):
         ctx = group.contexts[g]
-        ctx[at.TRAIN_COUNT], ctx[at.VALID_COUNT], ctx[at.EPOCHS] = group.full[0], group.full[1], group.full[2]
+        ctx[at.TRAIN_COUNT], ctx[at.VALID_COUNT], ctx[at.EPOCHS] = train_examples, valid_examples, epochs
         ctx[at.HASHES] = 0
         if is_random:
             _seed_lanes(group.random, group.seeds[g], 0)
@@ -98,6 +97,19 @@ def evaluate(group, is_random, scores):
             scores[task] = group.fitness[g, lane]
             task += 1
     return steps
+
+
+@compiled()
+def evaluate(group, is_random, scores):
+    """Evaluate the decoded program on every task into scores (D,); return the training steps, summed over tasks."""
+    full = group.full
+    return _evaluate(group, is_random, full[0], full[1], full[2], group.contexts.shape[0], scores)
+
+
+@inner()
+def evaluate_briefly(group, is_random, train_examples, valid_examples, groups, scores):
+    """Evaluate as `evaluate` does, but with the first examples only, one epoch, and the first groups of tasks."""
+    return _evaluate(group, is_random, train_examples, valid_examples, 1, groups, scores)
 
 
 @inner()

@@ -6,21 +6,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.core.evaluation import evaluate, probe
+from engine.core import hurdle as at
+from engine.core.choice import choice
+from engine.core.evaluation import evaluate, evaluate_briefly, probe
 from engine.core.fec import fec_get, fec_put
 from engine.core.fusion import fuse
+from engine.core.hurdle import clears
 from engine.core.jit import compiled, inner
-from engine.core.mutation import COPY, INITIAL, mutate, randomize_function
+from engine.core.mutation import random_program, randomize_function
 from engine.core.population import copy_program, release, take_slot
 from engine.core.programs import compact_hash, cost, decode, find_live, make_compact
-from engine.core.random_stream import below, unit
+from engine.core.random_stream import unit
+from engine.kinds import FITNESS_COMBINATIONS, MUTATIONS, SELECTIONS
 
 # Counters of a search, all of int64.
-BIRTHS, TRAIN_STEPS, EVALUATIONS, FEC_HITS, MEMO_HITS, REJECTED, BEST_BIRTH, FINDS = range(8)
-COUNTERS = 8
+BIRTHS, TRAIN_STEPS, EVALUATIONS, FEC_HITS, MEMO_HITS, REJECTED, BEST_BIRTH, FINDS, CUT = range(9)
+COUNTERS = 9
 
 # Why evolve() came back.
-DONE, POOL_FULL, FINDS_FULL, STEPS_SPENT = 0, 1, 2, 3
+DONE, POOL_FULL, FINDS_FULL, STEPS_SPENT, TARGET_REACHED = range(5)
+
+COPY, INITIAL, MIGRANT = -3, -2, -1
+"""Kinds of individuals that no mutation made."""
+
+_mutation = choice(MUTATIONS.values())
+_selection = choice(SELECTIONS.values())
+_combination = choice(FITNESS_COMBINATIONS.values())
 
 
 class Scoring(NamedTuple):
@@ -37,29 +48,8 @@ class Scoring(NamedTuple):
     scratch: np.ndarray  # (D,) float64
     probe: np.ndarray  # (2,) int64: train and valid examples of the probe; 0 train examples: no equivalence cache
     budget: np.ndarray  # (2,) float64: largest cost allowed (inf: any), train examples
-    median: np.ndarray  # (1,) bool: combine tasks by median instead of mean
-
-
-@inner()
-def _upper_median(scores, ordered):
-    for k in range(ordered.shape[0]):
-        value, place = scores[k], k
-        while place > 0 and ordered[place - 1] > value:
-            ordered[place] = ordered[place - 1]
-            place -= 1
-        ordered[place] = value
-    return ordered[ordered.shape[0] // 2]
-
-
-@inner()
-def combine(scores, median, scratch):
-    """Return the mean, or the (upper) median, of the tasks' scores (D,); scratch: (D,)."""
-    if median:
-        return _upper_median(scores, scratch)
-    total = 0.0
-    for task in range(scores.shape[0]):
-        total += scores[task]
-    return total / scores.shape[0]
+    combination: np.ndarray  # (1,) int64: of the tasks' scores, its place in FITNESS_COMBINATIONS
+    hurdle: tuple  # hurdle.Hurdle
 
 
 @inner()
@@ -99,6 +89,8 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
         _prepare(scoring, is_random)
         memo.keys[place] = key
         memo.scores[place] = -1.0
+        if scoring.hurdle.whole[at.TRAIN] > 0:
+            memo.short_scores[place] = -1.0
         if use_fec:
             memo.probe_keys[place], memo.probe_steps[place] = probe(
                 scoring.group,
@@ -113,24 +105,53 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
         if kept >= 0.0:
             counters[FEC_HITS] += 1
             return kept
+    decoded = not known
+    if scoring.hurdle.whole[at.TRAIN] > 0:
+        if memo.short_scores[place] < 0.0:
+            if not decoded:
+                _prepare(scoring, is_random)
+                decoded = True
+            _run_briefly(scoring, is_random, memo, place)
+        counters[TRAIN_STEPS] += memo.short_steps[place]
+        if not clears(scoring.hurdle, memo.short_scores[place]):
+            counters[CUT] += 1
+            # Never above what a full evaluation has reached: a find has been evaluated in full.
+            reached = min(memo.short_scores[place], scoring.hurdle.levels[at.HIGHEST])
+            if use_fec:
+                fec_put(fec, memo.probe_keys[place], reached)
+            return reached
     if memo.scores[place] < 0.0:
-        if known:
+        if not decoded:
             _prepare(scoring, is_random)
         memo.steps[place] = evaluate(scoring.group, is_random, scoring.scores)
-        memo.scores[place] = combine(scoring.scores, scoring.median[0], scoring.scratch)
+        memo.scores[place] = _combination(scoring.combination[0], scoring.scores, scoring.scratch)
         counters[EVALUATIONS] += 1
     counters[TRAIN_STEPS] += memo.steps[place]
+    fitness = memo.scores[place]
+    if fitness > scoring.hurdle.levels[at.HIGHEST]:
+        scoring.hurdle.levels[at.HIGHEST] = fitness
     if use_fec:
-        fec_put(fec, memo.probe_keys[place], memo.scores[place])
-    return memo.scores[place]
+        fec_put(fec, memo.probe_keys[place], fitness)
+    return fitness
 
 
 @inner()
-def _born(pool, slot, population, finds, counters, best):
-    """Give a scored individual its birth number and its place; note it if it is the best so far."""
+def _run_briefly(scoring, is_random, memo, place):
+    """Run the decoded program up to the hurdle and note what came out."""
+    sizes = scoring.hurdle.whole
+    memo.short_steps[place] = evaluate_briefly(
+        scoring.group, is_random, sizes[at.TRAIN], sizes[at.VALID], sizes[at.GROUPS], scoring.scores
+    )
+    scores = scoring.scores[: sizes[at.TASKS]]
+    memo.short_scores[place] = _combination(scoring.combination[0], scores, scoring.scratch)
+
+
+@inner()
+def _born(pool, slot, place, population, finds, counters, best):
+    """Give a scored individual its birth number and its place; note it if it is the best so far, and return whether it is."""
     birth = counters[BIRTHS]
     pool.births[slot] = birth
-    place = birth % population.shape[0]
+    is_best = False
     if pool.scores[slot] > best[0]:
         best[0] = pool.scores[slot]
         counters[BEST_BIRTH] = birth
@@ -139,35 +160,40 @@ def _born(pool, slot, population, finds, counters, best):
         finds[counters[FINDS], 0] = slot
         finds[counters[FINDS], 1] = counters[TRAIN_STEPS]
         counters[FINDS] += 1
+        is_best = True
     dead = population[place]
     population[place] = slot
     counters[BIRTHS] += 1
     if dead >= 0:
         release(pool, dead)
+    return is_best
+
+
+@compiled()
+def mutate(state, space, code, constants, lengths):
+    """Change a program in place by one mutation of a random kind; return the kind, its place in MUTATIONS."""
+    kind = space.kinds[-1]
+    draw = unit(state)
+    for k in range(space.kinds.shape[0]):
+        if draw < space.cumulative[k]:
+            kind = space.kinds[k]
+            break
+    _mutation(kind, state, space, code, constants, lengths)
+    return kind
 
 
 @inner()
-def _tournament(state, scores, population, size):
-    """Return the slot of the best of `size` draws with replacement; the first of equals."""
-    parent = population[below(state, population.shape[0])]
-    for _ in range(size - 1):
-        other = population[below(state, population.shape[0])]
-        if scores[other] > scores[parent]:
-            parent = other
-    return parent
-
-
-@inner()
-def _conceive(state, pool, population, breeding, space, initial):
-    """Return the slot of a new individual: an initial one, or the child of a tournament's winner."""
-    parent = breeding[1] if initial else _tournament(state, pool.scores, population, breeding[0])
+def _conceive(state, pool, parent, breeding, space):
+    """Return the slot of a new individual: the child of the parent in a slot, or an initial one where that is -1."""
     slot = take_slot(pool)
-    copy_program(pool, parent, slot)
+    copy_program(pool, parent if parent >= 0 else breeding[1], slot)
     code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
     mutated = unit(state) < space.probability[0]
-    if initial:
-        # The draw above is spent, as in the reference, but initial individuals are not mutated.
-        if breeding[2]:
+    if parent < 0:
+        # The draw above is spent, as in the reference, but nothing is mutated.
+        if breeding[5]:
+            random_program(state, space, code, constants, lengths)
+        elif breeding[2]:
             for k in range(space.searched.shape[0]):
                 randomize_function(state, space, space.searched[k], code, constants, lengths)
         pool.kinds[slot] = INITIAL
@@ -180,29 +206,36 @@ def _conceive(state, pool, population, breeding, space, initial):
 
 
 @compiled()
-def evolve(count, state, pool, population, breeding, space, scoring, fec, memo, finds, counters, best, step_limit):
+def evolve(
+    count, state, pool, population, breeding, space, scoring, fec, memo, finds, counters, best, step_limit, target
+):
     """Bear up to `count` individuals and return why it stopped: DONE or what the caller has to see to.
 
-    While there are empty places these are initial individuals: copies of the program in slot breeding[1], random ones
-    if breeding[2]. Then each is the mutated child of a tournament winner, breeding[0] draws, and replaces the oldest.
-    breeding[3]: slot of an immigrant that is born next, as it is; -1: none.
-    step_limit: training steps (of the counter) at which it stops, looked at once in a generation.
-    Source: semantics section 10. Tournaments draw among all, the one about to be replaced included.
+    breeding: draws of a tournament; slot of the initial program; whether initial individuals are random; slot of an
+    immigrant that is born next, as it is, or -1; the selection's place in SELECTIONS; whether no child has a parent.
+    While there are empty places the children are initial individuals. step_limit: training steps (of the counter) at
+    which it stops, looked at once in a generation. target: it stops after a best so far with a higher score.
+    Source: semantics section 10.
     """
     size = population.shape[0]
     for _ in range(count):
-        if counters[BIRTHS] % size == 0 and counters[BIRTHS] > 0 and counters[TRAIN_STEPS] >= step_limit:
+        birth = counters[BIRTHS]
+        if birth % size == 0 and birth > 0 and counters[TRAIN_STEPS] >= step_limit:
             return STEPS_SPENT
         if pool.free_count[0] == 0:
             return POOL_FULL
         if counters[FINDS] == finds.shape[0]:
             return FINDS_FULL
+        parent, place = np.int64(-1), birth
+        if birth >= size:
+            parent, place = _selection(breeding[4], state, pool.scores, pool.births, population, breeding[0], birth)
         slot = breeding[3]
         if slot >= 0:
             breeding[3] = -1
         else:
-            slot = _conceive(state, pool, population, breeding, space, counters[BIRTHS] < size)
+            slot = _conceive(state, pool, parent, breeding, space)
         code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
         pool.scores[slot] = score(scoring, space, fec, memo, code, constants, lengths, counters)
-        _born(pool, slot, population, finds, counters, best)
+        if _born(pool, slot, place, population, finds, counters, best) and best[0] > target:
+            return TARGET_REACHED
     return DONE

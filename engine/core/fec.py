@@ -1,7 +1,7 @@
 """Caches of scores: the functional equivalence cache (part of a search's state) and a memo of pure results.
 
 The equivalence cache maps the key of a program's errors on a few examples to a score, least recently hit out first
-(semantics section 7). The memo maps the hash of a canonical program to what its probe and its evaluation gave; both are
+(semantics section 7). The memo maps the hash of a canonical program to what its probe, its short run and its evaluation gave; all are
 pure functions of the program, so the memo changes no result, only the time, and is not part of a checkpoint.
 """
 
@@ -155,6 +155,8 @@ class Memo(NamedTuple):
     probe_steps: np.ndarray  # (size,) int64
     scores: np.ndarray  # (size,) float64; -1: not evaluated
     steps: np.ndarray  # (size,) int64
+    short_scores: np.ndarray  # (size,) float64: of the hurdle's short run; -1: not run
+    short_steps: np.ndarray  # (size,) int64
 
 
 def new_memo(size: int = 1 << 17) -> Memo:
@@ -162,6 +164,8 @@ def new_memo(size: int = 1 << 17) -> Memo:
     return Memo(
         np.zeros(size, np.uint64),
         np.zeros(size, np.uint64),
+        np.zeros(size, np.int64),
+        np.full(size, -1.0),
         np.zeros(size, np.int64),
         np.full(size, -1.0),
         np.zeros(size, np.int64),

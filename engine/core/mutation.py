@@ -1,4 +1,7 @@
-"""Mutation: how a child differs from its parent (reference/ops.md gives every distribution; semantics section 10 the kinds)."""
+"""What mutations are made of: drawing and altering instructions (reference/ops.md gives every distribution).
+
+The kinds of mutation are in engine/core/mutation_kinds.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.core.jit import compiled, inner
+from engine.core.jit import inner
 from engine.core.random_stream import below, normal, unit
 from engine.core.tables import (
     CONSTANT_COUNT,
@@ -21,20 +24,6 @@ from engine.core.tables import (
     OUT_TYPE,
     SCALAR_CONSTANT,
 )
-
-(
-    ALTER_PARAMETER,
-    RANDOMIZE_INSTRUCTION,
-    RANDOMIZE_FUNCTION,
-    IDENTITY,
-    INSERT,
-    REMOVE,
-    TRADE,
-    RANDOMIZE_ALGORITHM,
-) = range(8)
-"""Positions in engine.spec.MUTATIONS."""
-COPY, INITIAL, MIGRANT = 8, 9, 10
-"""How an individual came to be without a mutation."""
 
 
 class Space(NamedTuple):
@@ -51,6 +40,7 @@ class Space(NamedTuple):
     kinds: np.ndarray  # (n,) int64: mutation kinds with a weight
     cumulative: np.ndarray  # (n,) float64: running sum of their probabilities
     probability: np.ndarray  # (1,) float64: of mutating at all
+    paper_constants: np.ndarray  # (1,) bool: alter constants by the paper's rule, not the reference's
 
 
 @inner()
@@ -112,7 +102,8 @@ def _random_operands(state, space, code, constants, row):
 
 
 @inner()
-def _random_instruction(state, space, function, code, constants, row):
+def random_instruction(state, space, function, code, constants, row):
+    """Draw an instruction anew: one of the function's ops, and all its operands."""
     begin = space.ops_start[function]
     code[row, 0] = space.ops[begin + below(state, space.ops_start[function + 1] - begin)]
     _random_operands(state, space, code, constants, row)
@@ -122,49 +113,55 @@ def _random_instruction(state, space, function, code, constants, row):
 def randomize_function(state, space, function, code, constants, lengths):
     """Draw every instruction of a function anew; its length stays."""
     for row in range(space.starts[function], space.starts[function] + lengths[function]):
-        _random_instruction(state, space, function, code, constants, row)
+        random_instruction(state, space, function, code, constants, row)
 
 
 @inner()
-def _log_scale(state, value):
-    """Multiply the magnitude by exp(N(0, 1)); the sign stays."""
+def _scaled(state, space, value):
+    """Multiply the magnitude, by exp(N(0, 1)) in the reference, by U[0.5, 2] in the paper; the sign stays."""
+    if space.paper_constants[0]:
+        return value * (0.5 + 1.5 * unit(state))
     return value * math.exp(normal(state))
 
 
 @inner()
-def _log_scale_or_flip(state, value):
-    if unit(state) < 0.1:
+def _scaled_or_flipped(state, space, value):
+    """Change the sign with probability 0.1: instead of scaling in the reference, besides it in the paper."""
+    flipped = unit(state) < 0.1
+    if flipped and not space.paper_constants[0]:
         return -value
-    return _log_scale(state, value)
+    scaled = _scaled(state, space, value)
+    return -scaled if flipped else scaled
 
 
 @inner()
-def _alter_constant(state, op, constants, row):
+def alter_constant(state, space, op, constants, row):
+    """Alter one constant of an op that has some: fractions (of an index) are drawn anew, all others scaled."""
     kind = CONSTANT_KIND[op]
     if kind == SCALAR_CONSTANT:
-        constants[row, 0] = _log_scale_or_flip(state, constants[row, 0])
+        constants[row, 0] = _scaled_or_flipped(state, space, constants[row, 0])
     elif kind == ELEMENT_CONSTANT:
         last = CONSTANT_COUNT[op] - 1
         choice = below(state, last + 1)
         if choice < last:
             constants[row, choice] = _fraction(state)
         else:
-            constants[row, last] = _single(_log_scale_or_flip(state, constants[row, last]))
+            constants[row, last] = _single(_scaled_or_flipped(state, space, constants[row, last]))
     elif kind == INTERVAL:
         choice = below(state, 2)
-        constants[row, choice] = _single(_log_scale_or_flip(state, constants[row, choice]))
+        constants[row, choice] = _single(_scaled_or_flipped(state, space, constants[row, choice]))
         low, high = constants[row, 0], constants[row, 1]
         if low > high:
             constants[row, 0], constants[row, 1] = high, low
     elif kind == GAUSSIAN:
         if below(state, 2) == 0:
-            constants[row, 0] = _single(_log_scale_or_flip(state, constants[row, 0]))
+            constants[row, 0] = _single(_scaled_or_flipped(state, space, constants[row, 0]))
         else:
-            constants[row, 1] = _single(_log_scale(state, constants[row, 1]))
+            constants[row, 1] = _single(_scaled(state, space, constants[row, 1]))
 
 
 @inner()
-def alter_parameter(state, space, code, constants, row):
+def alter_instruction(state, space, code, constants, row):
     """Redraw one address, or alter one constant, of the instruction at a row; the op stays."""
     op = code[row, 0]
     if OUT_TYPE[op] < 0:
@@ -173,7 +170,7 @@ def alter_parameter(state, space, code, constants, row):
         if below(state, 2) == 0:
             code[row, 3] = _write_address(state, space, OUT_TYPE[op])
         else:
-            _alter_constant(state, op, constants, row)
+            alter_constant(state, space, op, constants, row)
         return
     inputs = 2 if IN2_TYPE[op] >= 0 else 1
     choice = below(state, inputs + 1)
@@ -202,61 +199,34 @@ def _clear_row(code, constants, row):
 
 
 @inner()
-def _insert(state, space, function, code, constants, lengths, unconditional):
-    if not unconditional and lengths[function] >= space.max_sizes[function]:
-        return
+def insert_instruction(state, space, function, code, constants, lengths):
+    """Put a random instruction at a random place. The function must have a row to spare."""
     start = space.starts[function]
     row = start + below(state, lengths[function] + 1)
     for k in range(start + lengths[function], row, -1):
         _copy_row(code, constants, k - 1, k)
-    _random_instruction(state, space, function, code, constants, row)
+    random_instruction(state, space, function, code, constants, row)
     lengths[function] += 1
 
 
 @inner()
-def _remove(state, space, function, code, constants, lengths, unconditional):
-    if lengths[function] == 0 or (not unconditional and lengths[function] <= space.min_sizes[function]):
-        return
+def remove_instruction(state, space, function, code, constants, lengths):
+    """Take a random instruction out. The function must have one."""
     start = space.starts[function]
     for k in range(start + below(state, lengths[function]), start + lengths[function] - 1):
         _copy_row(code, constants, k + 1, k)
     lengths[function] -= 1
-    last = start + lengths[function]
-    _clear_row(code, constants, last)
+    _clear_row(code, constants, start + lengths[function])
 
 
-@compiled()
-def mutate(state, space, code, constants, lengths):
-    """Change a program in place by one mutation of a random kind; return the kind.
-
-    Every function needs one spare row beyond its largest size, for TRADE.
-    """
-    kind = space.kinds[-1]
-    draw = unit(state)
-    for k in range(space.kinds.shape[0]):
-        if draw < space.cumulative[k]:
-            kind = space.kinds[k]
-            break
-    if kind == IDENTITY:
-        return kind
-    if kind == RANDOMIZE_ALGORITHM:
-        for k in range(space.searched.shape[0]):
-            randomize_function(state, space, space.searched[k], code, constants, lengths)
-        return kind
-    function = space.searched[below(state, space.searched.shape[0])]
-    if kind == RANDOMIZE_FUNCTION:
+@inner()
+def random_program(state, space, code, constants, lengths):
+    """Draw every searched function anew: its length uniformly over those it may take, then its instructions."""
+    for k in range(space.searched.shape[0]):
+        function = space.searched[k]
+        low, high = space.min_sizes[function], space.max_sizes[function]
+        size = low if low == high else low + below(state, high - low + 1)
+        for row in range(space.starts[function] + size, space.starts[function] + lengths[function]):
+            _clear_row(code, constants, row)
+        lengths[function] = size
         randomize_function(state, space, function, code, constants, lengths)
-    elif kind == INSERT:
-        _insert(state, space, function, code, constants, lengths, False)
-    elif kind == REMOVE:
-        _remove(state, space, function, code, constants, lengths, False)
-    elif kind == TRADE:
-        _insert(state, space, function, code, constants, lengths, True)
-        _remove(state, space, function, code, constants, lengths, True)
-    elif lengths[function] > 0:
-        row = space.starts[function] + below(state, lengths[function])
-        if kind == ALTER_PARAMETER:
-            alter_parameter(state, space, code, constants, row)
-        else:
-            _random_instruction(state, space, function, code, constants, row)
-    return kind

@@ -5,18 +5,20 @@ import random
 from collections import Counter, OrderedDict
 
 import numpy as np
+import pytest
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from engine.algorithm import Registers
+from engine.algorithm import Algorithm, Instruction, Registers
 from engine.canonical import live_mask
+from engine.core import choice, evolution, hurdle, programs, random_stream, vector_math
 from engine.core import fec as cache
-from engine.core import mutation, programs, random_stream, vector_math
 from engine.core.kernel import POSITIVE_LOGIT
 from engine.core.lanes import POINTER, WIDTH, Lanes
 from engine.evaluator import Encoded
 from engine.island import Island
+from engine.kinds import FITNESS_COMBINATIONS, SELECTIONS
 from engine.ops import OPS, Op
 from engine.spec import MUTATIONS, FunctionSpec, SearchSpec, StopSpec, TaskSpec
 from engine.task import build_tasks
@@ -190,7 +192,7 @@ def mutants(kind, algorithm, count=600, **changes):
     for _ in range(count):
         encoded = Encoded.of(algorithm, one._capacities)
         lengths = encoded.lengths.copy()
-        made = mutation.mutate(one.random, one.space, encoded.code, encoded.constants, lengths)
+        made = evolution.mutate(one.random, one.space, encoded.code, encoded.constants, lengths)
         assert made == MUTATIONS.index(kind)
         one.pool.code[0], one.pool.constants[0], one.pool.lengths[0] = encoded.code, encoded.constants, lengths
         result.append(one.algorithm(0))
@@ -281,8 +283,6 @@ def test_constants_as_drawn_and_as_altered():
             assert (drawn == drawn.astype(np.float32)).all()
     # An altered constant: one in ten changes its sign only, the rest their magnitude only; intervals come out sorted.
     for info in OPS[56:]:
-        from engine.algorithm import Algorithm, Instruction
-
         start = Instruction(info.op, out=1, constants=(0.25, 0.5, 0.125)[: len(info.constants)])
         program = Algorithm((start,), (start,), (start,))
         for child in mutants("alter_parameter", program, 900):
@@ -299,3 +299,93 @@ def test_constants_as_drawn_and_as_altered():
             assert all(low <= high for low, high in altered[info.op])
         if info.constants == ("mu", "sd"):
             assert all(sd > 0 for _, sd in altered[info.op])
+
+
+def test_the_paper_s_rule_for_constants():
+    """Every altered constant is multiplied by a number of [0.5, 2]; one in ten changes its sign too."""
+    start = Instruction(Op.SCALAR_CONST_SET, out=1, constants=(0.25,))
+    program = Algorithm((start,), (start,), (start,))
+    factors = []
+    for child in mutants("alter_parameter", program, 2000, constant_rule="paper"):
+        for k, row in differing_lines(program, child):
+            if child.functions[k][row].constants != start.constants:
+                factors.append(child.functions[k][row].constants[0] / 0.25)
+    factors = np.array(factors)
+    assert len(factors) > 600
+    assert (abs(factors) >= 0.5).all() and (abs(factors) <= 2.0).all()
+    assert abs(abs(factors)).min() < 0.55 and abs(factors).max() > 1.95
+    assert 0.06 < (factors < 0).mean() < 0.14 and abs(abs(factors).mean() - 1.25) < 0.05
+    spread = Instruction(Op.VECTOR_GAUSSIAN_SET, out=1, constants=(0.25, 0.5))
+    for child in mutants("alter_parameter", Algorithm((spread,), (spread,), (spread,)), 300, constant_rule="paper"):
+        assert all(one.constants[1] > 0 for function in child.functions for one in function)
+
+
+# choosing ---------------------------------------------------------------------------------------------------------
+
+
+def callable_choice(places):
+    """Return a choice as a function that Python may call; those of the engine are for compiled code only."""
+    call = choice.choice(places)
+
+    @njit
+    def run(number, *arguments):
+        return call(number, *arguments)
+
+    return run
+
+
+def test_a_choice_calls_the_function_of_that_number():
+    places = [f"engine.core.combination:{name}" for name in ("mean", "upper_median", "minimum", "mean", "minimum")]
+    run = callable_choice(places)
+    scores = np.array([0.5, 0.25, 1.0, 0.75])
+    assert [run(k, scores, np.zeros(4)) for k in range(5)] == [0.625, 0.75, 0.25, 0.625, 0.25]
+
+
+def test_combinations_of_the_tasks_scores():
+    source = np.random.default_rng(1)
+    run = callable_choice(FITNESS_COMBINATIONS.values())
+    for count in (1, 2, 5, 8):
+        scores = source.random(count)
+        expected = {"mean": scores.mean(), "median": sorted(scores)[count // 2], "minimum": scores.min()}
+        for number, name in enumerate(FITNESS_COMBINATIONS):
+            assert run(number, scores, np.zeros(count)) == pytest.approx(expected[name], rel=1e-15)
+
+
+run_selection = callable_choice(SELECTIONS.values())
+
+
+def parents_and_places(scheme, scores, births, tournament_size, birth, draws=3000):
+    state = np.zeros(4, np.uint64)
+    random_stream.seed_state(state, np.uint64(7))
+    number, population = list(SELECTIONS).index(scheme), np.arange(len(scores))
+    return [run_selection(number, state, scores, births, population, tournament_size, birth) for _ in range(draws)]
+
+
+def test_selection_schemes():
+    scores, births = np.array([0.1, 0.4, 0.3, 0.1, 0.2]), np.array([10, 6, 7, 8, 9])
+    single = parents_and_places("regularized", scores, births, 1, 11)
+    assert {place for _, place in single} == {1} and {parent for parent, _ in single} == {0, 1, 2, 3, 4}
+    winners = Counter(parent for parent, _ in parents_and_places("regularized", scores, births, 2, 11))
+    assert winners[1] > winners[2] > winners[4] > winners[0] > 0
+    # The paper's: the oldest is gone before the tournament.
+    paper = parents_and_places("regularized_paper", scores, births, 1, 11)
+    assert {place for _, place in paper} == {1} and {parent for parent, _ in paper} == {0, 2, 3, 4}
+    # The worst dies, of equals the oldest.
+    elitist = parents_and_places("elitist", scores, births, 20, 11)
+    assert {place for _, place in elitist} == {3} and Counter(parent for parent, _ in elitist)[1] > 2900
+    assert set(parents_and_places("random", scores, births, 2, 13)) == {(-1, 3)}
+
+
+def test_hurdle_against_a_model():
+    """The model: the percentile of the different scores among the last ones, by numpy's definition of it."""
+    source = random.Random(3)
+    for percentile, window, period in ((75.0, 40, 10), (0.0, 5, 1), (100.0, 7, 3), (50.0, 1, 1)):
+        barrier = hurdle.new_hurdle(10, 10, 1, 1, period, percentile, window)
+        seen, threshold = [], 0.0
+        for _ in range(300):
+            score = round(source.random(), 1) if source.random() < 0.5 else source.random()
+            assert hurdle.clears(barrier, score) == (score >= threshold)
+            seen.append(score)
+            if len(seen) % period == 0:
+                threshold = np.percentile(np.unique(seen[-window:]), percentile, method="inverted_cdf")
+                assert barrier.levels[hurdle.THRESHOLD] == threshold

@@ -6,15 +6,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from engine.algorithm import Registers
+from engine.algorithm import Instruction, Registers
 from engine.baselines import linear
 from engine.canonical import canonical
+from engine.core import hurdle as at
 from engine.core import population
 from engine.island import next_point
+from engine.ops import Op
 from engine.presets import preset
-from engine.records import apply_change
+from engine.records import Find, apply_change
 from engine.search import CheckpointError, Search
-from engine.spec import FecSpec, FunctionSpec, StopSpec, TaskSpec
+from engine.spec import FecSpec, FunctionSpec, HurdleSpec, StopSpec, TaskSpec
+from engine.unseen import Selector, final_scores, standard_error
 
 TINY = TaskSpec(kind="linear", count=4, features=4, train_examples=40, valid_examples=20)
 
@@ -65,10 +68,19 @@ def test_same_seed_same_search_and_another_seed_another():
     assert without_time(first[2]) != without_time(other[2])
 
 
-@pytest.mark.parametrize("initial", ["random", "empty"])
-def test_cut_anywhere_and_resumed_gives_the_same_search(initial):
+NEW_OPTIONS = {
+    "random": {"initial": "random"},
+    "empty": {"initial": "empty"},
+    "hurdle": {"hurdle": HurdleSpec(10, 10, percentile=60.0, window=300, period=37), "constant_rule": "paper"},
+    "elitist": {"selection": "elitist", "fitness_combination": "minimum", "select_rounds": 2, "select_candidates": 5},
+    "random search": {"selection": "random", "hurdle": HurdleSpec(20, 5, percentile=90.0, window=50, period=50)},
+}
+
+
+@pytest.mark.parametrize("changes", NEW_OPTIONS.values(), ids=NEW_OPTIONS)
+def test_cut_anywhere_and_resumed_gives_the_same_search(changes):
     spec = tiny(
-        initial=initial, mutations=dict.fromkeys(("alter_parameter", "insert", "remove", "randomize_instruction"), 1.0)
+        **changes, mutations=dict.fromkeys(("alter_parameter", "insert", "remove", "randomize_instruction"), 1.0)
     )
     spec = replace(
         spec,
@@ -82,9 +94,8 @@ def test_cut_anywhere_and_resumed_gives_the_same_search(initial):
     assert without_time(points) == without_time(cut_points)
     assert without_time(finds) == without_time(cut_finds)
     assert report.result == cut_report.result
-    assert report.counters.individuals == cut_report.counters.individuals
-    assert report.counters.train_steps == cut_report.counters.train_steps
-    assert report.counters.fec_hits == cut_report.counters.fec_hits
+    for name in ("individuals", "train_steps", "fec_hits", "rejected", "short_runs", "cut", "experiments"):
+        assert getattr(report.counters, name) == getattr(cut_report.counters, name), name
     # A cut may report branches that later died out; what both report is the same.
     assert all(cut_records[birth] == record for birth, record in records.items())
 
@@ -232,6 +243,138 @@ def test_median_of_tasks():
     )
     scores = search.island.evaluator.evaluate(report.population_best.algorithm).fitness
     assert report.population_best.score == sorted(scores)[len(scores) // 2]
+
+
+def test_random_search_draws_every_program_anew():
+    functions = {name: replace(getattr(tiny(), name), min_size=1, max_size=4) for name in ("setup", "predict", "learn")}
+    search, _, points, finds, records, _ = whole(
+        tiny(selection="random", **functions, stop=StopSpec(max_individuals=2000, max_experiments=1)), 1
+    )
+    assert {record.mutation for record in records.values()} == {"initial"}
+    assert all(record.parent is None for record in records.values())
+    best = [point.best_so_far for point in points]
+    assert best == sorted(best) and len(finds) > 2
+    sizes = {tuple(map(len, search.island.algorithm(int(slot)).functions)) for slot in search.island.population}
+    assert {size for one in sizes for size in one} == {1, 2, 3, 4}  # every length it may take
+    assert len(search.island.pool.scores) == 4 * 100 + 64  # nobody is kept but the last 100
+
+
+def test_random_search_is_the_start_of_a_random_evolution():
+    """With fixed lengths, the first generation of both is drawn in the same way."""
+    one, other = (Search.start(tiny(selection=name), 5).island for name in ("random", "regularized"))
+    for island in (one, other):
+        island.breed(100)
+    assert all(one.algorithm(one.population[k]) == other.algorithm(other.population[k]) for k in range(100))
+
+
+@pytest.mark.parametrize("selection", ["regularized_paper", "elitist"])
+def test_other_selection_schemes_find_more_than_chance(selection):
+    _, _, points, *_ = whole(tiny(selection=selection, stop=StopSpec(max_individuals=6000, max_experiments=1)), 3)
+    assert points[-1].mean > points[0].mean + 0.05
+    if selection == "elitist":  # the best never dies
+        assert points[-1].best == points[-1].best_so_far
+
+
+HURDLE = HurdleSpec(train_examples=10, valid_examples=10, percentile=75.0, window=200, period=50)
+
+
+def test_hurdle_cuts_about_its_share():
+    spec = tiny(hurdle=HURDLE, fec=None, stop=StopSpec(max_individuals=5000, max_experiments=1))
+    _, report, points, finds, _, _ = whole(spec, 3)
+    counters = report.counters
+    assert counters.short_runs == 5000 and 0.5 < counters.cut / counters.short_runs < 0.8
+    assert counters.evaluations <= 5000 - counters.cut
+    full = whole(replace(spec, hurdle=None), 3)[1].counters
+    assert counters.train_steps < 0.8 * full.train_steps and full.short_runs == full.cut == 0
+    assert max(point.best for point in points) <= max(find.score for find in finds)
+
+
+def test_finds_of_a_search_with_hurdles_were_evaluated_in_full():
+    search, _, _, finds, _, _ = whole(
+        tiny(hurdle=HURDLE, fec=None, stop=StopSpec(max_individuals=3000, max_experiments=1)), 8
+    )
+    for find in finds:
+        assert search.island.evaluator.evaluate(find.algorithm).fitness.mean() == pytest.approx(find.score, rel=1e-12)
+
+
+def test_hurdle_on_the_first_tasks_takes_whole_groups(monkeypatch):
+    monkeypatch.setattr("engine.evaluator.MAX_LANES", 4)
+    spec = tiny(
+        search_tasks=replace(TINY, count=10), hurdle=replace(HURDLE, tasks=3), fec=None,
+        stop=StopSpec(max_individuals=300, max_experiments=1),
+    )  # fmt: skip
+    search = Search.start(spec, 1)
+    assert search.island.evaluator.lanes == 4
+    assert search.island.scoring.hurdle.whole[at.GROUPS : at.TASKS + 1].tolist() == [1, 4]
+    assert search.run(seconds=1e9).counters.cut > 50
+
+
+def test_funnel_keeps_the_better_half_each_round():
+    spec = tiny(select_tasks=replace(TINY, count=8), select_rounds=3)
+    search = Search.start(spec, 1)
+    seen = []
+
+    def find(birth, rate):
+        return Find(birth, 0.5, linear(rate), birth + 1, 0, 0.0, 0)
+
+    candidates = [find(k, rate) for k, rate in enumerate((1e-6, 0.02, 1e-5, 0.05, 1e-4, 0.03, 1e-3))]
+    selector = Selector(spec, 1, 0)
+    for half in (0.25, 0.5):
+        kept = selector._better_half(candidates, half)
+        seen.append([one.birth for one in kept])
+    assert all(set(births) == {1, 3, 5, 6} for births in seen)
+    chosen = selector.choose(candidates)
+    scores = {one.birth: selector._score(one).fitness for one in candidates}
+    assert scores[chosen.find.birth] == max(scores.values()) == chosen.fitness
+    # One round: every candidate in full; of equals the last.
+    assert Selector(replace(spec, select_rounds=1), 1, 0).choose([candidates[1], find(9, 0.02)]).find.birth == 9
+    assert search.spec.select_rounds == 3
+
+
+def test_final_score_with_errors_over_seeds_and_tasks():
+    noisy = replace(linear(), learn=(*linear().learn, Instruction(Op.VECTOR_GAUSSIAN_SET, out=1, constants=(0.0, 0.5))))
+    spec = tiny(final_seeds=3)
+    one = final_scores(replace(spec, final_seeds=1), 1, noisy)
+    three = final_scores(spec, 1, noisy)
+    assert len(one) == len(three) == 6 and one != three
+    assert final_scores(spec, 1, linear()) == final_scores(replace(spec, final_seeds=1), 1, linear())
+    assert standard_error(three) == pytest.approx(np.std(three, ddof=1) / 6**0.5) and standard_error((0.5,)) is None
+    _, report, *_ = whole(replace(spec, stop=StopSpec(max_individuals=500, max_experiments=1)), 1)
+    result = report.result
+    assert result.final_error == standard_error(result.final_scores) and result.select_error > 0
+    assert result.final_fitness == pytest.approx(np.mean(result.final_scores))
+
+
+def test_every_stop_rule_ends_the_search():
+    reasons = {}
+    for name, stop in {
+        "max_individuals": StopSpec(max_individuals=700, max_experiments=1),
+        "max_train_steps": StopSpec(max_train_steps=50_000, max_experiments=1),
+        "max_seconds": StopSpec(max_seconds=0.05),
+        "stagnation": StopSpec(max_individuals=10**9, stagnation=1500, max_experiments=1),
+    }.items():
+        _, report, *_ = whole(tiny(stop=stop), 2)
+        reasons[name] = report
+        assert report.finish_reason == name and report.result.final_fitness is not None
+    assert reasons["max_individuals"].counters.individuals == 700
+
+
+def test_stagnation_counts_from_the_last_better_one():
+    _, report, _, finds, _, _ = whole(tiny(stop=StopSpec(max_individuals=10**9, stagnation=1500, max_experiments=1)), 2)
+    assert report.counters.individuals == finds[-1].individuals + 1500
+
+
+def test_sufficient_fitness_ends_a_search_at_once():
+    """The first program that is good enough on unseen tasks ends it, not the end of its experiment."""
+    spec = tiny(
+        initial="linear", registers=Registers(4, 3, 1),
+        stop=StopSpec(max_individuals=1_000_000, max_seconds=600.0, sufficient_fitness=0.3),
+    )  # fmt: skip
+    _, report, *_ = whole(spec, 2)
+    assert report.finish_reason == "solved" and report.result.solved
+    assert report.counters.individuals == report.result.birth + 1 < 1000
+    cut = whole(spec, 2, seconds=0.0)[1]
+    assert cut.result == report.result and cut.counters.individuals == report.counters.individuals
 
 
 def test_stopping_in_the_middle_and_concluding():

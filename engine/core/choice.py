@@ -1,0 +1,44 @@
+"""A table of compiled functions, one of which is called by its number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
+
+from engine.core.jit import inner
+
+
+def choice(places: Iterable[str]) -> Callable:
+    """Return a compiled function (number, *arguments) that calls the function of that number and returns what it returns.
+
+    places: "module:function" of each, all compiled and of one signature. Only conditional branches, which are predicted
+    well, and calls that can be inlined: calling through pointers would cost more than most of these functions.
+    """
+    return _among([_function(place) for place in places], 0)
+
+
+def _function(place: str) -> Callable:
+    module, name = place.split(":")
+    return getattr(import_module(module), name)
+
+
+def _among(functions: Sequence[Callable], first: int) -> Callable:
+    if len(functions) == 1:
+        only = functions[0]
+
+        @inner(forceinline=True)
+        def call(number, *arguments):
+            return only(*arguments)
+
+        return call
+    half = len(functions) // 2
+    middle = first + half
+    below, above = _among(functions[:half], first), _among(functions[half:], middle)
+
+    @inner(forceinline=True)
+    def choose(number, *arguments):
+        if number < middle:
+            return below(number, *arguments)
+        return above(number, *arguments)
+
+    return choose
