@@ -12,7 +12,7 @@ from webapp.experiments.models import Island, Worker
 from webapp.experiments.services.keeper import Keeper, watch_alone
 from webapp.experiments.services.lease import Lease
 from webapp.experiments.services.slices import Outcome, run_slices
-from webapp.experiments.services.watchdog import watch
+from webapp.experiments.services.watchdog import take_from_dead_processes, watch
 from webapp.experiments.services.workers import leave, may_take_work
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,7 +76,7 @@ def test_too_many_silent_workers_fail_the_search(make_search, settings):
 def test_a_lost_message_is_sent_again_under_the_same_attempt(make_search, messages, moved, run):
     search = make_search()
     island = search.islands.get()
-    Island.objects.update(queued_at=timezone.now() + moved)
+    Island.objects.update(sent_at=timezone.now() + moved)
     messages.clear()
     assert watch()["repeated"] == 1
     assert messages == [(island.pk, 1)]
@@ -84,6 +84,19 @@ def test_a_lost_message_is_sent_again_under_the_same_attempt(make_search, messag
     # The first message was only late: whichever comes first is served, the other refused.
     assert run(search) == Outcome.HANDED_BACK
     assert run_slices(island_id=island.pk, attempt=1) == Outcome.REFUSED
+
+
+def test_a_process_that_is_gone_loses_its_island_at_once(make_search):
+    gone, at_work, elsewhere = (make_search().islands.get() for _ in range(3))
+    for island in (gone, at_work, elsewhere):
+        Lease.claim(island_id=island.pk, attempt=1)
+    for island, owner in [(gone, "host:7/8"), (at_work, "host:7/9"), (elsewhere, "host:70/8")]:
+        Island.objects.filter(pk=island.pk).update(lease_owner=owner)
+    assert take_from_dead_processes("host:7", lambda: {7, 9}) == 1
+    gone.refresh_from_db()
+    assert (gone.state, gone.attempt, gone.failures) == ("queued", 2, 1) and "ended in the middle" in gone.last_error
+    assert take_from_dead_processes("host:7", lambda: {7, 9}) == 0
+    assert Island.objects.filter(state="running").count() == 2
 
 
 def test_only_one_watches_at_a_time(make_search, new_connection):

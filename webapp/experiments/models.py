@@ -151,6 +151,7 @@ class Island(Counters):
 
     attempt is the fencing token: it grows each time the island is put into the queue, a message names it, and whoever
     claimed the island under an older one is refused. failures counts the attempts since the last committed slice.
+    queued_at: since when it waits. sent_at: when a message was last sent for it.
     """
 
     class State(models.TextChoices):
@@ -168,6 +169,7 @@ class Island(Counters):
     lease_owner = models.CharField(max_length=200, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     queued_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(default=timezone.now, db_default=Now())
     slice_number = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0)
     last_error = models.TextField(blank=True)

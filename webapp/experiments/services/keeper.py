@@ -6,20 +6,22 @@ holds it up.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
 from collections.abc import Callable
 
+import psutil
 from celery.signals import worker_ready, worker_shutdown
 from django.db import DatabaseError, connection
 
 from webapp.experiments.services import workers
-from webapp.experiments.services.watchdog import watch
+from webapp.experiments.services.watchdog import take_from_dead_processes, watch
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 5.0
+SECONDS = 3.0
 _LOCK = "hashtext('abovo watchdog')"
 
 
@@ -47,6 +49,8 @@ class Keeper:
         if worker.draining != self._draining:
             self._draining = worker.draining
             self.on_drain(worker.draining)
+        if self.slots:
+            take_from_dead_processes(worker.name, _processes)
         # With hundreds of workers one in a while is enough; the scheduler, which has no slices, looks every time.
         if not self.slots or random.random() < 0.2:
             watch_alone()
@@ -66,6 +70,17 @@ class Keeper:
             pass
         finally:
             connection.close()
+
+
+def _processes() -> set[int]:
+    """Return the ids of this process and of those that it forked, but for dead ones that nobody has waited for yet."""
+    own = psutil.Process()
+    alive = {own.pid}
+    for child in own.children():
+        with contextlib.suppress(psutil.Error):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                alive.add(child.pid)
+    return alive
 
 
 def watch_alone() -> dict[str, int] | None:

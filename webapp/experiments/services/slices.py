@@ -344,7 +344,7 @@ def _own_island(lease: Lease) -> Island:
 def _queue_again(island: Island) -> None:
     island.attempt += 1
     island.state, island.lease_owner = Island.State.QUEUED, ""
-    island.queued_at = Now()
+    island.queued_at = island.sent_at = Now()
     send_slice(island)
 
 
