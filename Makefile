@@ -35,6 +35,9 @@ test-web: install-dev ## the web application's tests, on the embedded set-up
 fuzz-api: install-dev ## send the API 10,000 and more random requests
 	@$(PYTEST) tests/webapp/test_api_schema.py -m fuzz
 
+test-faults: install-dev ## kill, freeze, stop and fill up what runs, many times; takes half an hour
+	@$(PYTEST) tests/faults -m faults
+
 lint: install-dev ## ruff, mypy and the import rules
 	@$(VENV)/ruff check . && $(VENV)/ruff format --check . && $(VENV)/mypy && $(VENV)/lint-imports
 

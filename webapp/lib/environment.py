@@ -40,6 +40,9 @@ class Environment:
     open_launch: bool | None
     slice_seconds: float
     lease_seconds: float
+    resend_seconds: float
+    turn_seconds: float
+    max_failures: int
     quota_islands: int
     quota_search_seconds: float
     quota_upload_bytes: int
@@ -119,6 +122,9 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         proxies=get("ABOVO_PROXIES", "", _whole_or_none(0, 9)),
         api_rate=get("ABOVO_API_RATE", "600", _whole(0, 1_000_000)),
         api_rate_anonymous=get("ABOVO_API_RATE_ANONYMOUS", "120", _whole(0, 1_000_000)),
+        resend_seconds=get("ABOVO_RESEND_SECONDS", "30", _number(1, 3600)),
+        turn_seconds=get("ABOVO_TURN_SECONDS", "60", _number(0, 3600)),
+        max_failures=get("ABOVO_MAX_FAILURES", "5", _whole(1, 100)),
         log_level=get("ABOVO_LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
         debug=get("ABOVO_DEBUG", "0", _choice("0", "1")) == "1",
     )
@@ -143,6 +149,9 @@ NAMES = (
     "ABOVO_OPEN_LAUNCH",
     "ABOVO_SLICE_SECONDS",
     "ABOVO_LEASE_SECONDS",
+    "ABOVO_RESEND_SECONDS",
+    "ABOVO_TURN_SECONDS",
+    "ABOVO_MAX_FAILURES",
     "ABOVO_QUOTA_ISLANDS",
     "ABOVO_QUOTA_SEARCH_SECONDS",
     "ABOVO_QUOTA_UPLOAD_BYTES",

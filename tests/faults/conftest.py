@@ -1,0 +1,192 @@
+"""A running product with servers of its own, and what must come out of it whatever happens.
+
+`make test-faults` runs the long ones, which the marker keeps out of other runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from tests.product import Product
+
+from .servers import Broker, Database
+
+SPEC = {"stop": {"max_individuals": 60_000, "max_seconds": 3600.0, "max_experiments": 1}}
+"""Long enough for several faults, and ended by work done: the same whenever it is interrupted."""
+
+_LAUNCH = """(lambda launch, spec, preset: [launch.launch_search(
+    spec=spec.SearchSpec.from_json(preset.preset("digits").to_json() | {changes}), seed=seed, title={title!r}).pk
+    for seed in {seeds}])(*map(__import__("importlib").import_module,
+    ("webapp.experiments.services.launch", "engine.spec", "engine.presets")))"""
+
+
+def pytest_collection_modifyitems(config, items):
+    if "faults" not in (config.getoption("markexpr") or ""):
+        long = [item for item in items if item.get_closest_marker("faults")]
+        if long:
+            config.hook.pytest_deselected(items=long)
+            items[:] = [item for item in items if item not in long]
+
+
+class Rig:
+    """The product, its servers, and questions to its database."""
+
+    def __init__(self, folder: Path, *, broker: bool, **variables: str):
+        self.database = Database(folder / "postgres")
+        self.database.start()
+        self.broker = None
+        if broker:
+            (folder / "broker").mkdir()
+            self.broker = Broker(folder / "broker")
+            self.broker.start()
+            variables["CELERY_BROKER_URL"] = self.broker.url
+        self.product = Product(
+            folder / "home",
+            {
+                "DATABASE_URL": self.database.url, "ABOVO_SLICE_SECONDS": "1", "ABOVO_LEASE_SECONDS": "5",
+                "ABOVO_WEB_WORKERS": "1", "ABOVO_RESEND_SECONDS": "5", **variables,
+            },
+        )  # fmt: skip
+        self.product.without_first_search().start()
+
+    def launch(self, *seeds: int, title: str = "fault", **changes) -> list[int]:
+        """Launch searches; returns their ids."""
+        return self.product.query(_LAUNCH.format(changes={**SPEC, **changes}, seeds=seeds, title=title))
+
+    def rows(self, query: str, *values) -> list[tuple]:
+        with psycopg.connect(self.database.url) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def states(self, search_id: int) -> tuple[str, set[str]]:
+        """The search's state, and its islands'."""
+        rows = self.rows(
+            "SELECT s.state, i.state FROM experiments_search s JOIN experiments_island i ON i.search_id = s.id"
+            " WHERE s.id = %s", search_id,
+        )  # fmt: skip
+        return rows[0][0], {row[1] for row in rows}
+
+    def individuals(self, search_id: int) -> int:
+        return self.rows("SELECT individuals FROM experiments_search WHERE id = %s", search_id)[0][0]
+
+    def wait_for(self, condition, seconds: float = 300, why: str = "") -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if condition():
+                    return
+            except psycopg.OperationalError:  # the database may be what is away
+                pass
+            assert time.monotonic() < deadline, f"{why or 'it does not happen'}:\n{self.product.output()}"
+            time.sleep(0.1)
+
+    def wait_for_end(self, search_id: int, state: str = "finished", seconds: float = 600) -> None:
+        self.wait_for(
+            lambda: self.states(search_id)[0] in ("finished", "failed", "stopped"), seconds, "the search does not end"
+        )
+        assert self.states(search_id)[0] == state, self.product.output()
+
+    def holder(self, search_id: int) -> psutil.Process | None:
+        """The process that holds an island of the search."""
+        rows = self.rows(
+            "SELECT lease_owner FROM experiments_island WHERE search_id = %s AND state = 'running'", search_id
+        )
+        if not rows:
+            return None
+        try:
+            return psutil.Process(int(rows[0][0].rpartition("/")[2]))
+        except psutil.NoSuchProcess:
+            return None
+
+    def wait_for_holder(self, search_id: int) -> psutil.Process:
+        self.wait_for(lambda: self.holder(search_id) is not None, why="no worker takes the search")
+        holder = self.holder(search_id)
+        return holder if holder is not None else self.wait_for_holder(search_id)
+
+    def wait_for_progress(self, search_id: int, more: int = 1) -> None:
+        """Wait until slices have been committed."""
+
+        def slices() -> int:
+            query = "SELECT sum(slice_number) FROM experiments_island WHERE search_id = %s"
+            return self.rows(query, search_id)[0][0]
+
+        before = slices()
+        self.wait_for(lambda: slices() >= before + more or self.states(search_id)[0] == "finished")
+
+    def content(self, search_id: int) -> str:
+        """Everything of a search of one island that must not depend on faults, as text. Times do; so does how often the best was
+        looked at, and with it which side branches of the ancestry are kept."""
+        parts = {
+            "points": self.rows(
+                "SELECT p.individuals, best, mean, deviation, best_so_far FROM experiments_curvepoint p"
+                " JOIN experiments_island i ON i.id = p.island_id WHERE i.search_id = %s ORDER BY 1", search_id,
+            ),
+            "finds": self.rows(
+                "SELECT birth, score, depth, mutation, algorithm_id, select_score, final_score FROM experiments_find"
+                " WHERE search_id = %s ORDER BY 1", search_id,
+            ),
+            "counters": self.rows(
+                "SELECT s.individuals, s.train_steps, s.fec_hits, s.experiments, s.finish_reason, i.individuals"
+                " FROM experiments_search s JOIN experiments_island i ON i.search_id = s.id WHERE s.id = %s", search_id,
+            ),
+            "lines": self.rows(
+                "WITH RECURSIVE line AS (SELECT i.* FROM experiments_individual i JOIN experiments_find f"
+                "   ON f.island_id = i.island_id AND f.birth = i.birth WHERE f.search_id = %s"
+                " UNION SELECT p.* FROM line JOIN experiments_individual p"
+                "   ON p.island_id = line.island_id AND p.birth = line.parent)"
+                " SELECT birth, parent, depth, mutation, change, score FROM line ORDER BY birth", search_id,
+            ),
+        }  # fmt: skip
+        return json.dumps(parts)
+
+    def clean_up(self) -> None:
+        for process in self.product.processes():
+            try:
+                process.send_signal(signal.SIGCONT)
+            except psutil.Error:
+                continue
+        self.product.clean_up()
+        if self.broker is not None:
+            self.broker.stop()
+        self.database.stop()
+
+
+@pytest.fixture(scope="module")
+def make_rig():
+    """A function that starts a rig; all are taken down at the end."""
+    rigs, folders = [], []
+
+    def make(**variables):
+        folder = tempfile.TemporaryDirectory(prefix="abovo-faults-", ignore_cleanup_errors=True)
+        folders.append(folder)
+        os.chmod(folder.name, 0o755)
+        rigs.append(Rig(Path(folder.name), **{"broker": False, **variables}))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.clean_up()
+    for folder in folders:
+        folder.cleanup()
+
+
+@pytest.fixture(scope="module")
+def rig(make_rig):
+    """The product with messages over its PostgreSQL."""
+    return make_rig()
+
+
+@pytest.fixture(scope="module")
+def expected(rig):
+    """What a search of seed 1 comes to when nothing happens to it."""
+    [search_id] = rig.launch(1, title="undisturbed")
+    rig.wait_for_end(search_id)
+    return rig.content(search_id)
