@@ -36,10 +36,9 @@ def learning(measurement: Measurement, *, shapes: Sequence[Shape] = (MEDIUM, NAR
             "many": describe.count(examples[-1]),
         },
         x_title=_("training examples seen"),
-        y_title=_("%(name)s in validation: median, quartiles, and each of %(n)d tasks")
-        % {"name": name, "n": tasks.count}
+        y_title=_("%(name)s: median, quartiles, each of %(n)d tasks") % {"name": name, "n": tasks.count}
         if data.get("single")
-        else _("%(name)s in validation: median and quartiles of %(n)d tasks") % {"name": name, "n": tasks.count},
+        else _("%(name)s: median and quartiles of %(n)d tasks") % {"name": name, "n": tasks.count},
         series=[
             *(
                 charts.Series("baseline", title, [(n, row[1]) for n, row in zip(examples, curve[one], strict=True)])

@@ -26,7 +26,9 @@ _CHART = Shape("wide", 400, 262, left=36, right=120, top=30, bottom=48, x_ticks=
 _CHART_SCALE = 1.36
 _CODE_TOP, _CODE_BOTTOM = 214, 574
 _CODE_WIDTH, _FULL_WIDTH = 520, 1104
-_LARGEST, _SMALLEST = 20.0, 13.0
+_LARGEST, _SMALLEST = 20.0, 15.0
+_LINE, _ADVANCE = 1.4, 0.6
+"""Height of a line and width of a character, in sizes of the type."""
 _TITLE_CHARACTERS, _WORDS_CHARACTERS = 52, 104
 
 
@@ -111,33 +113,49 @@ def _chart(find: Find | None, spec: SearchSpec | None, measurement: Measurement 
 
 
 def _code(functions: Sequence[code.Listing], width: int) -> tuple[list[dict[str, Any]], float]:
-    """Return the lines of code with their places, and the size of their type: as large as fits."""
-    rows: list[tuple[str, int, list[code.Piece]]] = []
-    for function in functions:
-        head = [code.Piece("keyword", "def "), code.Piece("name", function.title), code.Piece("", "():")]
-        rows.append((function.name, 0, head))
-        live = function.live_lines
-        rows += [(function.name, 2, line.pieces) for line in live] or [
-            (function.name, 2, [code.Piece("comment", "pass")])
-        ]
-    longest = max(indent + sum(len(piece.text) for piece in pieces) for _, indent, pieces in rows)
+    """Return the lines of code with their places, and the size of their type: as large as fits, but readable.
+
+    Of what does not fit, the lines of Setup give way first, then the last lines.
+    """
     height = _CODE_BOTTOM - _CODE_TOP
-    size = max(min(height / len(rows) / 1.4, width / (0.6 * longest), _LARGEST), _SMALLEST)
-    room = int(height / (size * 1.4))
+    room = int(height / (_SMALLEST * _LINE))
+    rows = _code_rows(functions)
+    if len(rows) > room:
+        rows = _code_rows(functions, folded=("setup",))
     if len(rows) > room:
         left_out = len(rows) - room + 1
         rows = [*rows[: room - 1], (rows[room - 1][0], 0, [code.Piece("comment", f"… {left_out} more lines")])]
-    fits = int(width / (0.6 * size))
+    longest = max(indent + sum(len(piece.text) for piece in pieces) for _, indent, pieces in rows)
+    size = max(min(height / len(rows) / _LINE, width / (_ADVANCE * longest), _LARGEST), _SMALLEST)
+    fits = int(width / (_ADVANCE * size))
     lines = [
         {
             "function": name,
-            "x": round(48 + indent * 0.6 * size, 1),
-            "y": round(_CODE_TOP + (number + 1) * size * 1.4, 1),
+            "x": round(48 + indent * _ADVANCE * size, 1),
+            "y": round(_CODE_TOP + (number + 1) * size * _LINE, 1),
             "pieces": _cut(pieces, fits - indent),
         }
         for number, (name, indent, pieces) in enumerate(rows)
     ]
     return lines, round(size, 1)
+
+
+def _code_rows(
+    functions: Sequence[code.Listing], *, folded: Sequence[str] = ()
+) -> list[tuple[str, int, list[code.Piece]]]:
+    """Return (function, indent, pieces) of each line to draw. folded: functions of which only the number of lines is said."""
+    rows: list[tuple[str, int, list[code.Piece]]] = []
+    for function in functions:
+        head = [code.Piece("keyword", "def "), code.Piece("name", function.title), code.Piece("", "():")]
+        live = function.live_lines
+        if function.name in folded and len(live) > 1:
+            rows.append((function.name, 0, [*head, code.Piece("comment", f"  # {len(live)} lines")]))
+        else:
+            rows.append((function.name, 0, head))
+            rows += [(function.name, 2, line.pieces) for line in live] or [
+                (function.name, 2, [code.Piece("comment", "pass")])
+            ]
+    return rows
 
 
 def _cut(pieces: Sequence[code.Piece], most: int) -> list[code.Piece]:

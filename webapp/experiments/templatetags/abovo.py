@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from html import escape
 
 from django import template
@@ -11,6 +12,8 @@ from django.utils.translation import gettext as _
 
 from engine.ops import OPS
 from webapp.experiments import access, charts, code, describe, words
+from webapp.experiments import drawing as drawings
+from webapp.experiments import inside as insides
 
 register = template.Library()
 
@@ -37,13 +40,43 @@ def unlocalized(value) -> str:
 def code_line(pieces) -> SafeString:
     """Print a line of pseudocode, its registers, numbers and names in spans."""
     # A page prints hundreds of lines: plain strings take a quarter of the time of format_html.
-    return SafeString("".join(map(_piece, pieces)))
+    return SafeString("".join(map(piece_html, pieces)))
 
 
-def _piece(one) -> str:
+def piece_html(one) -> str:
+    """Return a piece of a line as HTML."""
     if one.op:
         return _op_link(one.op, one.kind, one.text)
     return f'<span class="{escape(one.kind)}">{escape(one.text)}</span>' if one.kind else escape(one.text)
+
+
+@register.simple_tag
+def dots(strip: charts.Strip) -> SafeString:
+    """Print the dots of a strip of scores."""
+    return SafeString(
+        "".join(
+            f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="2.5"><title>{escape(score)}</title></circle>'
+            for x, y, score in strip.dots
+        )
+    )
+
+
+@register.filter
+def scores(values) -> str:
+    """Print scores one after the other."""
+    return " ".join(map(charts.score_text, values))
+
+
+@register.simple_tag
+def table_rows(rows) -> SafeString:
+    """Print the rows of a table of numbers."""
+    return SafeString("".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows))
+
+
+@register.simple_tag
+def inside(chart: charts.Chart, drawing: drawings.Drawing) -> SafeString:
+    """Print the inside of a chart's SVG."""
+    return SafeString(insides.inside(chart, drawing))
 
 
 @register.simple_tag
@@ -68,6 +101,7 @@ def knock(one: code.Knock) -> SafeString:
     )
 
 
+@lru_cache(maxsize=512)
 def _op_link(op: int, kind: str, text: str) -> str:
     info = OPS[op]
     title = escape(f"{info.op.name}: {info.meaning}")

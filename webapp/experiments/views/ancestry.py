@@ -22,7 +22,7 @@ TURNS = 12
 """Steps with the largest gains, which the page shows unfolded beside the first and the last one."""
 
 DIFF_LINES = 6
-FOLDED_EVENTS = 60
+FOLDED_EVENTS = 12
 PER_PAGE = 200
 
 

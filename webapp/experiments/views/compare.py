@@ -44,6 +44,7 @@ def compare(request):
             else [],
             "roles": _score_rows(entries),
             "chart": figures.learning_together(_measured(entries)),
+            "unmeasured": [entry for entry in entries if not (entry["measurement"] and entry["measurement"].data)],
             "files": [("SVG", f"{reverse('experiments:compare-svg')}?{_query(chosen)}")],
             "room": MOST - len(entries),
             "suggestions": _suggestions(request.user, entries) if len(entries) < MOST else [],

@@ -1,0 +1,53 @@
+"""Tags of the pages that tell an algorithm's ancestry. As plain strings: a page tells hundreds of steps."""
+
+from __future__ import annotations
+
+from html import escape
+
+from django import template
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from webapp.experiments import charts, code, describe
+from webapp.experiments.templatetags.abovo import piece_html
+
+register = template.Library()
+
+
+@register.simple_tag
+def diff(lines) -> SafeString:
+    """Print the lines of a diff."""
+    signs = {"+": ("added", _("added in")), "−": ("removed", _("removed from"))}
+    return SafeString("".join(_diff_line(one, *signs[one.sign]) for one in lines))
+
+
+def _diff_line(one: code.DiffLine, kind: str, said: str) -> str:
+    return (
+        f'<div class="diff-line fn-{one.function} {kind}"><span class="sign" aria-hidden="true">{one.sign}</span>'
+        f'<span class="visually-hidden">{escape(said)} {one.function}: </span>'
+        f'<span class="code">{"".join(map(piece_html, one.pieces))}</span>'
+        f'<span class="where" aria-hidden="true">{one.function}</span></div>'
+    )
+
+
+@register.simple_tag
+def step(entry) -> SafeString:
+    """Print a step: number, score, gain, mutation, birth, and its diff, of which long ones are folded."""
+    one = entry["step"]
+    gain = ""
+    if one.gain is not None and not one.is_neutral:
+        gain = f'<span class="{"gain" if one.gain > 0 else "loss"}">{charts.signed(one.gain)}</span>'
+    birth = _("birth %(n)s") % {"n": describe.count(one.birth)}
+    head = (
+        f'<div class="step-head"><span class="step-number">{one.number}</span>'
+        f'<strong class="score">{charts.score_text(one.score)}</strong>{gain}'
+        f'<span class="meta">{escape(describe.mutation_words(one.mutation))} · {escape(birth)}</span></div>'
+    )
+    more = entry["more_lines"]
+    fold = ""
+    if more:
+        words = ngettext("and %(n)d more line", "and %(n)d more lines", len(more)) % {"n": len(more)}
+        fold = f'<details class="fold"><summary>{escape(words)}</summary>{diff(more)}</details>'
+    lines = f'<div class="diff">{diff(entry["lines"])}{fold}</div>' if entry["lines"] else ""
+    return SafeString(f'<div class="step" id="step-{one.number}">{head}{lines}</div>')
