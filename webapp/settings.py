@@ -1,6 +1,7 @@
 """Django's settings. Everything that differs between installations comes from the environment: docs/settings.md."""
 
 import warnings
+from urllib.parse import unquote
 
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
@@ -26,6 +27,7 @@ ABOVO_MAX_FAILURES = ENVIRONMENT.max_failures
 ABOVO_QUOTA_ISLANDS = ENVIRONMENT.quota_islands
 ABOVO_QUOTA_SEARCH_SECONDS = ENVIRONMENT.quota_search_seconds
 ABOVO_QUOTA_UPLOAD_BYTES = ENVIRONMENT.quota_upload_bytes
+ABOVO_WEBHOOKS_TO_PRIVATE = ENVIRONMENT.webhooks_to_private
 ABOVO_API_RATE = ENVIRONMENT.api_rate
 ABOVO_API_RATE_ANONYMOUS = ENVIRONMENT.api_rate_anonymous
 
@@ -131,6 +133,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
+# Mail is optional: without a server nobody is offered any.
+ABOVO_EMAIL = ENVIRONMENT.email is not None
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENVIRONMENT.email_from
+EMAIL_TIMEOUT = 10
+if ENVIRONMENT.email:
+    EMAIL_HOST = ENVIRONMENT.email.hostname
+    EMAIL_USE_SSL = ENVIRONMENT.email.scheme == "smtps"
+    EMAIL_USE_TLS = ENVIRONMENT.email.scheme == "smtp"
+    EMAIL_PORT = ENVIRONMENT.email.port or (465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25)
+    EMAIL_HOST_USER = unquote(ENVIRONMENT.email.username or "")
+    EMAIL_HOST_PASSWORD = unquote(ENVIRONMENT.email.password or "")
+
 USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
@@ -198,6 +212,17 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 CELERY_BEAT_SCHEDULE = {
+    # Messages may be lost; what waits in the outbox is not.
+    "notices": {
+        "task": "people.notices_job",
+        "schedule": 30.0,
+        "options": {"queue": "default", "expires": 30},
+    },
+    "forget": {
+        "task": "people.forget_job",
+        "schedule": 3600.0,
+        "options": {"queue": "default", "expires": 3600},
+    },
     "measure": {
         "task": "experiments.measure_job",
         "schedule": 10.0,

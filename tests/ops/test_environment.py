@@ -55,6 +55,17 @@ def test_data_follows_home():
         ("ABOVO_OPEN_LAUNCH", "yes"),
         ("ABOVO_SLICE_SECONDS", "nan"),
         ("ABOVO_LEASE_SECONDS", "1"),
+        ("ABOVO_QUOTA_ISLANDS", "-1"),
+        ("ABOVO_QUOTA_SEARCH_SECONDS", "0"),
+        ("ABOVO_QUOTA_UPLOAD_BYTES", "1 GB"),
+        ("ABOVO_PROXIES", "x"),
+        ("ABOVO_API_RATE", "1.5"),
+        ("ABOVO_API_RATE_ANONYMOUS", "many"),
+        ("ABOVO_EMAIL_URL", "smtp://"),
+        ("ABOVO_EMAIL_URL", "http://host"),
+        ("ABOVO_EMAIL_URL", "smtp://host:port"),
+        ("ABOVO_EMAIL_FROM", "a b"),
+        ("ABOVO_WEBHOOKS_TO_PRIVATE", "yes"),
         ("ABOVO_LOG_LEVEL", "all"),
         ("ABOVO_DEBUG", "true"),
     ],
@@ -66,7 +77,7 @@ def test_a_bad_value_is_refused_by_name_in_one_line(name, value):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "CELERY_BROKER_URL"])
+@pytest.mark.parametrize("name", ["DATABASE_URL", "CELERY_BROKER_URL", "ABOVO_EMAIL_URL"])
 def test_passwords_are_not_repeated(name):
     with pytest.raises(BadSetting) as refused:
         read_environment({name: "nosuch://user:geheim@host/name"})

@@ -117,6 +117,7 @@ RULES = {
     "people:join": OPEN,
     "people:account": ACCOUNT,
     "people:password": ACCOUNT,
+    "people:notices": ACCOUNT,
     "people:token-make": ACCOUNT,
     "people:token-end": ACCOUNT,
     "people:people": ADMINISTRATOR,

@@ -49,6 +49,9 @@ class Environment:
     proxies: int | None
     api_rate: int
     api_rate_anonymous: int
+    email: SplitResult | None
+    email_from: str
+    webhooks_to_private: bool
     log_level: str
     debug: bool
 
@@ -125,6 +128,9 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         resend_seconds=get("ABOVO_RESEND_SECONDS", "30", _number(1, 3600)),
         turn_seconds=get("ABOVO_TURN_SECONDS", "60", _number(0, 3600)),
         max_failures=get("ABOVO_MAX_FAILURES", "5", _whole(1, 100)),
+        email=get("ABOVO_EMAIL_URL", "", _email_url),
+        email_from=get("ABOVO_EMAIL_FROM", "abovo@localhost", _matching(r"[^\s@<>]+@[^\s@<>]+", "one e-mail address")),
+        webhooks_to_private=get("ABOVO_WEBHOOKS_TO_PRIVATE", "0", _choice("0", "1")) == "1",
         log_level=get("ABOVO_LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
         debug=get("ABOVO_DEBUG", "0", _choice("0", "1")) == "1",
     )
@@ -158,6 +164,9 @@ NAMES = (
     "ABOVO_PROXIES",
     "ABOVO_API_RATE",
     "ABOVO_API_RATE_ANONYMOUS",
+    "ABOVO_EMAIL_URL",
+    "ABOVO_EMAIL_FROM",
+    "ABOVO_WEBHOOKS_TO_PRIVATE",
     "ABOVO_LOG_LEVEL",
     "ABOVO_DEBUG",
 )
@@ -286,6 +295,22 @@ def _broker_url(name: str, value: str) -> str | None:
     if not fits:
         raise BadSetting(name, _without_password(value), expected)
     return value
+
+
+def _email_url(name: str, value: str) -> SplitResult | None:
+    expected = (
+        "a mail server, such as smtp://user:password@host:587 (STARTTLS), smtps://host:465 or smtp+plain://host:25"
+    )
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in ("smtp", "smtps", "smtp+plain") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise BadSetting(name, _without_password(value), expected)
+    return parts
 
 
 def _public_url(name: str, value: str) -> SplitResult | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import get_user_model
 from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm, SetPasswordForm
@@ -10,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from webapp.lib.webhook import WebhookError, check_address
 from webapp.people.models import ApiToken, Profile, Role
 from webapp.people.services import login
 from webapp.people.throttle import client_address
@@ -81,6 +83,36 @@ class AccountForm(forms.ModelForm):
     class Meta:
         model = Profile
         fields = ("max_islands", "max_search_seconds", "max_upload_bytes")
+
+
+class NoticesForm(forms.Form):
+    """How somebody wants to be told that a search ended. Without a mail server there is nothing about e-mail."""
+
+    by_email = forms.BooleanField(required=False, label=_("By e-mail"))
+    email = forms.EmailField(required=False, label=_("E-mail address"))
+    webhook_url = forms.CharField(
+        required=False, max_length=500, label=_("Webhook"), help_text=_("An address that gets a signed POST with JSON.")
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not settings.ABOVO_EMAIL:
+            del self.fields["by_email"], self.fields["email"]
+
+    def clean_webhook_url(self):
+        url = self.cleaned_data["webhook_url"].strip()
+        if url:
+            try:
+                check_address(url)
+            except WebhookError as error:
+                raise ValidationError(str(error)) from None
+        return url
+
+    def clean(self):
+        values = super().clean()
+        if values.get("by_email") and not values.get("email") and "email" not in self.errors:
+            self.add_error("email", _("Which address?"))
+        return values
 
 
 class TokenForm(forms.Form):

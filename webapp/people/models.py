@@ -24,7 +24,8 @@ class Role(models.TextChoices):
 class Profile(models.Model):
     """What is known of an account beyond Django's row; an account without one is a researcher with the usual limits.
 
-    The limits override those of the installation (webapp.people.limits); None: the installation's.
+    The limits override those of the installation (webapp.people.limits); None: the installation's. notify_email, webhook_url:
+    who is told when a search ends; webhook_salt makes the key that signs (webapp.people.services.notices).
     """
 
     user = models.OneToOneField(
@@ -39,6 +40,9 @@ class Profile(models.Model):
         _("seconds a search"), null=True, blank=True, validators=[MinValueValidator(0.0)]
     )
     max_upload_bytes = models.PositiveBigIntegerField(_("bytes uploaded"), null=True, blank=True)
+    notify_email = models.BooleanField(_("by e-mail"), default=False, db_default=False)
+    webhook_url = models.CharField(_("webhook"), max_length=500, blank=True, default="", db_default="")
+    webhook_salt = models.CharField(max_length=32, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [
@@ -106,6 +110,45 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"token {self.hint}… of {self.user_id}"
+
+
+class Notice(models.Model):
+    """Something to tell an account's owner, by one way: the outbox, written in the transaction of what it tells of.
+
+    due_at: when to try (again); while it is being sent, when somebody else may. content: subject and text, or a webhook's data.
+    """
+
+    class Channel(models.TextChoices):
+        EMAIL = "email", _("E-mail")
+        WEBHOOK = "webhook", _("Webhook")
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices")
+    channel = models.CharField(max_length=7, choices=Channel)
+    event = models.CharField(max_length=40)
+    content = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.CheckConstraint(name="notice_channel_known", condition=Q(channel__in=("email", "webhook"))),
+            models.CheckConstraint(
+                name="notice_one_end", condition=Q(sent_at__isnull=True) | Q(failed_at__isnull=True)
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], name="notice_due", condition=Q(sent_at__isnull=True, failed_at__isnull=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to {self.user_id} by {self.channel}"
 
 
 class RateCount(models.Model):

@@ -11,6 +11,7 @@ urlpatterns = [
     path("invitation/<str:secret>/", sign_in.join, name="join"),
     path("account/", account.account, name="account"),
     path("account/password/", account.ChangePassword.as_view(), name="password"),
+    path("account/notices/", account.choose_notices, name="notices"),
     path("account/tokens/", account.make_token, name="token-make"),
     path("account/tokens/<int:token_id>/end/", account.end_token, name="token-end"),
     path("people/", people.people, name="people"),

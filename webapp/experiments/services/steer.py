@@ -17,6 +17,7 @@ from engine.spec import SearchSpec, SpecError
 from webapp.experiments.models import Algorithm, Checkpoint, CurvePoint, Find, Individual, Island, Search
 from webapp.experiments.quotas import check_budget, check_islands
 from webapp.experiments.services.dispatch import send_slice
+from webapp.experiments.services.ends import tell_owner
 from webapp.experiments.services.events import note
 
 PRIORITIES = range(-10, 11)
@@ -189,6 +190,7 @@ def settle_search(search: Search) -> None:
     search.finished_at = timezone.now()
     search.save(update_fields=["state", "finish_reason", "failure_reason", "finished_at"])
     note(search.pk, str(search.state))
+    tell_owner(search)
 
 
 def _locked(search_id: int) -> Search:
