@@ -292,8 +292,8 @@ def test_the_form_says_which_limit(client, limited):
     response = client.post("/searches/new/", {"preset": "digits", "max_seconds": "100"})
     assert response.status_code == 422 and "may last 60 seconds" in response.content.decode()
     for _ in range(2):
-        client.post("/searches/new/", {"preset": "digits", "max_seconds": "10"})
-    response = client.post("/searches/new/", {"preset": "digits", "max_seconds": "10"})
+        client.post("/searches/new/", {"preset": "digits", "stop.max_seconds": "10"})
+    response = client.post("/searches/new/", {"preset": "digits", "stop.max_seconds": "10"})
     assert response.status_code == 422 and "2 islands at work" in response.content.decode()
     assert "2 of 2" in client.get("/account/").content.decode()
 

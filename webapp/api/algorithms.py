@@ -10,7 +10,6 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema, Status
 
 from engine.algorithm import Algorithm as Program
-from engine.datasets import dataset_names
 from engine.explain import explain
 from engine.export import export as export_program
 from engine.spec import SearchSpec
@@ -20,6 +19,7 @@ from webapp.api.problems import ApiError, Problem
 from webapp.api.schemas import AlgorithmDetail, AlgorithmList, EvaluateIn, EvaluationOut, ExplanationOut
 from webapp.experiments import access, gallery, queries
 from webapp.experiments.annotation import MOST_LINES
+from webapp.experiments.data_facts import names_for
 from webapp.experiments.models import Algorithm, Evaluation
 from webapp.experiments.services import evaluate
 
@@ -136,7 +136,7 @@ def evaluate_algorithm(request, permalink: str, data: EvaluateIn, response: Http
         raise ApiError(
             409, "No search that you may see found this algorithm: its kind of task is not known.", kind="state"
         )
-    if data.dataset and data.dataset not in dataset_names():
+    if data.dataset and data.dataset not in names_for(request.user):
         raise ApiError(422, f"dataset: there is none here called {data.dataset:.60}", kind="invalid")
     asked = evaluate.ask(find=find, dataset=data.dataset, seed=data.seed, owner=owner_of(request))
     response["Location"] = present.api_url(request, "evaluation", asked.pk)

@@ -8,14 +8,15 @@ from typing import Any
 
 from ninja import Router
 
-from engine.datasets import dataset_names
 from engine.presets import preset, preset_names
 from engine.spec import SearchSpec, SpecError
 from engine.spec_toml import to_toml
 from webapp.api import present
+from webapp.api.caller import owner_of
 from webapp.api.problems import ApiError, Problem
 from webapp.api.schemas import LaunchIn, PresetOut, SpecIn, SpecOut
 from webapp.api.wire import check_storable
+from webapp.experiments.data_facts import names_for
 from webapp.experiments.services.launch import check_datasets
 
 router = Router(tags=["specifications"])
@@ -24,7 +25,7 @@ router = Router(tags=["specifications"])
 @router.get("/presets", response=list[PresetOut], url_name="presets", summary="List the presets")
 def list_presets(request):
     """Ready specifications to start from, or to change."""
-    here = dataset_names()
+    here = names_for(request.user)
     return [
         {
             "name": name,
@@ -46,7 +47,7 @@ def list_presets(request):
 def check_specification(request, data: SpecIn):
     """Answers with the specification complete with defaults, as JSON and as TOML; or with the field at fault. Starts nothing."""
     spec = read_spec(data)
-    check_datasets(spec)
+    check_datasets(spec, owner_of(request))
     return {"name": spec.name, "title": spec.title, "spec": spec.to_json(), "toml": to_toml(spec)}
 
 
