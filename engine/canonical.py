@@ -5,16 +5,18 @@ Predict for each validation example, over again in each epoch. Between the funct
 v0 and s0 before Predict and before Learn, s1 (its sigmoid) after Predict. What is read at the end is s1 after Predict,
 for the error in training and for the score in validation. With vector labels, v2 is in s0's place and v1 in s1's.
 
-Canonical form, version 1:
+Canonical form, version 2:
 1. dead instructions and NO_OPs are dropped;
-2. s0, s1 and v0 keep their names (with vector labels s0, v0, v1 and v2); the other registers of each type are renamed to the lowest addresses left (s2.., v1..,
+2. lines that do not need each other are put in one order, which names of registers have no part in (engine/ordering.py);
+3. s0, s1 and v0 keep their names (with vector labels s0, v0, v1 and v2); the other registers of each type are renamed to the lowest addresses left (s2.., v1..,
    m0..) in order of their occurrences, in the order setup, predict, learn, instruction by instruction, in1, in2, out, where
    the two inputs of a commutative op count as one place;
-3. inputs of commutative ops are put in order of address.
+4. inputs of commutative ops are put in order of address.
 
 Two registers can have the same occurrences only if they are always the two inputs of the same commutative instructions
-and never written: then swapping them gives the same program, and rule 3 makes it look the same. So the form depends neither on
-names nor on the order of commutative inputs, and it is a fixed point of itself.
+and never written: then swapping them gives the same program, and rule 4 makes it look the same. So the form depends neither on
+names, nor on the order of commutative inputs, nor (but for rare ties, see ordering) on that of independent lines, and it is a
+fixed point of itself. Version 1 was without rule 2.
 """
 
 from __future__ import annotations
@@ -25,12 +27,15 @@ from collections.abc import Iterable, Iterator
 
 from engine.algorithm import FEATURES, LABEL, Algorithm, Instruction
 from engine.ops import Op
+from engine.ordering import Register, inputs, line_order, output, reads
 
-CANONICAL_VERSION = 1
+__all__ = [
+    "CANONICAL_VERSION", "Register", "canonical", "canonical_digest", "canonical_order", "inputs", "live_mask",
+    "output", "reads", "special", "without_dead_code",
+]  # fmt: skip
+
+CANONICAL_VERSION = 2
 """Raised whenever the canonical form of any program changes; stored beside every canonical digest."""
-
-Register = tuple[str, int]
-"""A register: its type and its address, for example ("s", 1)."""
 
 
 def special(algorithm: Algorithm) -> tuple[Register, ...]:
@@ -38,21 +43,6 @@ def special(algorithm: Algorithm) -> tuple[Register, ...]:
     if algorithm.vector_labels:
         return (("s", LABEL), ("v", FEATURES), algorithm.prediction, algorithm.label)
     return (algorithm.label, algorithm.prediction, ("v", FEATURES))
-
-
-def inputs(one: Instruction) -> tuple[Register, ...]:
-    """Return the registers an instruction names as inputs: none, in1, or in1 and in2."""
-    return tuple(zip(one.info.inputs, (one.in1, one.in2), strict=False))
-
-
-def output(one: Instruction) -> Register | None:
-    """Return the register an instruction writes, or None (NO_OP)."""
-    return (one.info.output, one.out) if one.info.output else None
-
-
-def reads(one: Instruction) -> tuple[Register, ...]:
-    """Return the registers whose values an instruction uses: its inputs, and its output where that is changed in part."""
-    return (*inputs(one), output(one)) if one.info.keeps_output else inputs(one)
 
 
 # --- liveness -----------------------------------------------------------------------------------------------------------
@@ -106,10 +96,21 @@ def without_dead_code(algorithm: Algorithm) -> Algorithm:
 
 
 def canonical(algorithm: Algorithm) -> Algorithm:
-    """Return the canonical form: computes the same predictions, bit for bit (random ops: in distribution)."""
+    """Return the canonical form: computes the same predictions, bit for bit, also where random numbers are drawn."""
     live = without_dead_code(algorithm)
+    order = line_order(live, special(live))
+    live = live.with_functions(
+        (function[position] for position in positions)
+        for function, positions in zip(live.functions, order, strict=True)
+    )
     names = _names(live)
     return live.with_functions((_renamed(one, names) for one in function) for function in live.functions)
+
+
+def canonical_order(algorithm: Algorithm) -> tuple[tuple[int, ...], ...]:
+    """Return, for each function, where the lines of the canonical form stand among the program's live lines."""
+    live = without_dead_code(algorithm)
+    return line_order(live, special(live))
 
 
 def canonical_digest(algorithm: Algorithm) -> bytes:

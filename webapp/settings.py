@@ -233,6 +233,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"queue": "default", "expires": 5},
     },
+    "canonical": {
+        "task": "experiments.canonical_job",
+        "schedule": 30.0,
+        "options": {"queue": "default", "expires": 30},
+    },
     "check-datasets": {
         "task": "experiments.check_dataset_job",
         "schedule": 30.0,

@@ -1,18 +1,19 @@
 """What the engine's explanation says of a program's live lines, kept by canonical digest.
 
 Roles and motifs follow from the data flow, which is the same for all programs of one canonical form; so the canonical form
-is explained, once a process, and the result laid beside the live lines of any of them, which stand in the same order.
+is explained, once a process, and the result laid beside the live lines of any of them, in their own order.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm
-from engine.canonical import CANONICAL_VERSION, canonical, canonical_digest
+from engine.canonical import CANONICAL_VERSION, canonical, canonical_digest, canonical_order
 from webapp.experiments.models import Algorithm as Row
 
 logger = logging.getLogger(__name__)
@@ -68,8 +69,13 @@ def annotate(row: Row, program: Algorithm, live: Sequence[Sequence[bool]]) -> An
     stored = row.canonical_digest is not None and row.canonical_version == CANONICAL_VERSION
     digest = bytes(row.canonical_digest) if stored else canonical_digest(program)
     found = _explained(_Keyed(digest, program))
-    fits = found is not None and [len(part) for part in found.roles] == [sum(mask) for mask in live]
-    return found if fits else None
+    if found is None or [len(part) for part in found.roles] != [sum(mask) for mask in live]:
+        return None
+    roles = tuple(
+        tuple(role for _, role in sorted(zip(order, part, strict=True), key=itemgetter(0)))
+        for order, part in zip(canonical_order(program), found.roles, strict=True)
+    )
+    return replace(found, roles=roles)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=KEPT)

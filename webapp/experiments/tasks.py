@@ -9,6 +9,7 @@ from webapp.experiments.services.datasets import check_dataset, check_next
 from webapp.experiments.services.evaluate import evaluate_all
 from webapp.experiments.services.gallery import refresh_pending
 from webapp.experiments.services.measure import measure_all
+from webapp.experiments.services.recanonical import renew_for
 from webapp.experiments.services.slices import run_next
 from webapp.experiments.services.trials import run_trial
 from webapp.experiments.services.workers import may_take_work
@@ -30,6 +31,12 @@ def measure_job() -> int:
 def gallery_job() -> int:
     """Bring the gallery up to date with what was found since the last look."""
     return refresh_pending()
+
+
+@shared_task(name="experiments.canonical_job", ignore_result=True)
+def canonical_job() -> int:
+    """Group stored algorithms by the current rules of the canonical form, for some seconds."""
+    return renew_for(5.0)
 
 
 @shared_task(name="experiments.check_dataset_job", ignore_result=True)
