@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.contrib import admin, messages
 from django.utils.html import format_html
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webapp.experiments.models import Algorithm, Checkpoint, Find, Island, Measurement, Search
+from webapp.experiments.queue_admin import IslandAdmin
 from webapp.experiments.services.steer import stop_search
 
 
@@ -73,18 +73,7 @@ class SearchAdmin(admin.ModelAdmin):
         )
 
 
-@admin.register(Island)
-class IslandAdmin(ReadOnlyAdmin):
-    list_display = (
-        "id", "search", "index", "state", "attempt", "lease_owner", "heartbeat_age", "slice_number", "failures", "individuals",
-    )  # fmt: skip
-    list_filter = ("state",)
-    list_select_related = ("search",)
-    search_fields = ("search__title", "lease_owner")
-
-    @admin.display(description=_("heartbeat"), ordering="heartbeat_at")
-    def heartbeat_age(self, island):
-        return timesince(island.heartbeat_at) if island.heartbeat_at and island.state == Island.State.RUNNING else "–"
+admin.site.register(Island, IslandAdmin)
 
 
 @admin.register(Algorithm)

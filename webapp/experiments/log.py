@@ -63,6 +63,7 @@ def words(event: Event) -> str:
         "failed": _("Failed"),
         "replayed": _("Its limits were changed as it ended: the last slice runs again"),
         "migrated": _("Migrants exchanged"),
+        "tried-again": _("Tried again"),
     }
     return _with_name(known.get(event.kind, event.kind.replace("-", " ").replace("_", " ")), by)
 
