@@ -3,7 +3,8 @@
 import pytest
 from django.utils import timezone
 
-from webapp.experiments.models import Evaluation, Measurement
+from webapp.experiments.models import Dataset, Evaluation, Measurement
+from webapp.experiments.views.evaluations import datasets_for
 
 from .test_measure import DATA
 
@@ -81,6 +82,24 @@ def test_evaluating_again_is_asked_for(client, find, owner):
     assert (evaluation.dataset, evaluation.seed, evaluation.owner) == ("wine", 11, owner)
     text = page(client, find)
     assert "Waiting for a worker" in text and "wine" in text
+
+
+def test_a_private_data_set_is_for_private_searches(find, make_search, run, owner, stranger):
+    for visibility in ("public", "private"):
+        Dataset.objects.create(owner=owner, name=f"mine-{visibility}", visibility=visibility, state="ready")
+    private = make_search(owner=owner, visibility="private")
+    run(private)
+    offered = {
+        (user.username, of.search.visibility): datasets_for(user, of)
+        for user in (owner, stranger)
+        for of in (find, private.best)
+    }
+    assert {key: [name for name in names if name.startswith("mine")] for key, names in offered.items()} == {
+        ("owner", "public"): ["mine-public"],
+        ("owner", "private"): ["mine-private", "mine-public"],
+        ("stranger", "public"): ["mine-public"],
+        ("stranger", "private"): ["mine-public"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from engine.algorithm import Algorithm as Program
 from engine.spec import SearchSpec, TaskSpec
 from webapp.experiments.models import Evaluation, Find
 from webapp.experiments.services.baselines import SHOWN
+from webapp.experiments.services.datasets import fetch_uploads
 from webapp.experiments.services.launch import SEED_LIMIT
 from webapp.experiments.services.measure import FOUND, TURN_SECONDS, score_all
 
@@ -115,6 +116,7 @@ def evaluate(evaluation: Evaluation) -> dict[str, Any]:
 
     spec = SearchSpec.from_json(evaluation.find.search.spec)
     tasks_spec = tasks_for(spec, evaluation.dataset)
+    fetch_uploads([tasks_spec.dataset] if tasks_spec.dataset else [])
     tasks = build_tasks(tasks_spec, seed=evaluation.seed, role="final")
     programs = {FOUND: Program.from_json(evaluation.find.algorithm.program)}
     programs |= {name: counterpart(name, vector_labels=spec.vector_labels).build() for name in SHOWN}

@@ -32,6 +32,8 @@ from engine.spec import SearchSpec, island_seed
 from webapp.experiments.models import Find, Measurement, Search
 from webapp.experiments.services.appearances import appearances
 from webapp.experiments.services.baselines import SHOWN
+from webapp.experiments.services.datasets import fetch_uploads
+from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.numbers import finite
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ def measure(find: Find) -> dict:
     from engine.baselines import counterpart
 
     spec = SearchSpec.from_json(find.search.spec)
+    fetch_uploads(datasets_of(spec).values())
     program = Program.from_json(find.algorithm.program)
     known = {name: counterpart(name, vector_labels=spec.vector_labels).build() for name in SHOWN}
     tasks: dict[str, dict[str, list]] = {}

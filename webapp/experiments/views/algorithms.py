@@ -65,7 +65,7 @@ def algorithm(request, permalink: str):
             and find is not None
             and (measurement is None or bool(measurement.failure_reason)),
             "evaluations": [_evaluation(one) for one in evaluations],
-            "evaluation_datasets": datasets_for(request.user, spec) if spec and may_launch else [],
+            "evaluation_datasets": datasets_for(request.user, find) if find and may_launch else [],
             "waiting": waiting_count(measurement, evaluations),
             "downloads": downloads.links(
                 row, explained=annotation is not None, with_ancestry=find is not None, with_curve=data is not None

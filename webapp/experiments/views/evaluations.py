@@ -14,7 +14,8 @@ from django.views.decorators.http import require_POST
 from engine.datasets import dataset_names
 from engine.spec import SearchSpec
 from webapp.experiments import access, queries
-from webapp.experiments.models import Find
+from webapp.experiments.data_facts import uploads_for
+from webapp.experiments.models import Find, Search
 from webapp.experiments.services import evaluate, measure
 
 
@@ -35,7 +36,7 @@ def evaluate_again(request, permalink: str):
     if refusal:
         return refusal
     dataset, seed = request.POST.get("dataset", ""), request.POST.get("seed", "").strip()
-    if dataset and dataset not in datasets_for(request.user, SearchSpec.from_json(find.search.spec)):
+    if dataset and dataset not in datasets_for(request.user, find):
         messages.error(request, _("There is no data set of that name here that fits its tasks."))
     elif seed and not (seed.isascii() and seed.isdecimal() and len(seed) < 17):
         messages.error(request, _("The seed must be a whole number from 0 on."))
@@ -52,9 +53,17 @@ def evaluate_again(request, permalink: str):
     return redirect(f"{find.algorithm.get_absolute_url()}#again-title")
 
 
-def datasets_for(user, spec: SearchSpec) -> list[str]:
-    """Return the data sets that a search's kind of tasks can be made of and the user may use; none for synthetic tasks."""
-    return list(dataset_names()) if spec.search_tasks.dataset else []
+def datasets_for(user, find: Find) -> list[str]:
+    """Return the data sets that a find's kind of tasks can be made of and the user may use; none for synthetic tasks.
+
+    A private one is only for private searches: whoever may read the search reads the result.
+    """
+    if not SearchSpec.from_json(find.search.spec).search_tasks.dataset:
+        return []
+    uploads = uploads_for(user)
+    if find.search.visibility != Search.Visibility.PRIVATE:
+        uploads = uploads.exclude(visibility=Search.Visibility.PRIVATE)
+    return list(dict.fromkeys([*dataset_names(), *uploads.values_list("name", flat=True)]))
 
 
 def _asked(request, permalink: str):
