@@ -42,6 +42,7 @@ def test_launch_watch_stop_and_read(product, page):
     page.get_by_role("link", name="Start a search").first.click()
 
     # A bad value is explained beside its field, and nothing starts.
+    page.get_by_text("Change the search").click()
     page.get_by_label("Time limit, seconds").fill("-1")
     page.get_by_role("button", name="Start the search").click()
     assert "is not allowed" in page.locator(".field-error").inner_text()
@@ -55,8 +56,8 @@ def test_launch_watch_stop_and_read(product, page):
     address = page.url
 
     # The page moves by itself.
-    page.wait_for_selector("svg.chart .line-best", timeout=COMPILING)
-    best = page.locator("svg.chart-wide .line-best")
+    page.wait_for_selector(".curve-drawn .line-best", timeout=COMPILING)
+    best = page.locator(".curve-drawn .line-best")
     before, path = tried(page), best.get_attribute("d")
     until(page, lambda: tried(page) > before)
     until(page, lambda: best.get_attribute("d") != path)
@@ -68,8 +69,21 @@ def test_launch_watch_stop_and_read(product, page):
     until(page, lambda: tried(page) > before)
     assert page.locator("#curve-data").get_attribute("open") is not None
 
+    # The crosshair reads values off, by the keyboard too.
+    page.locator(".curve-drawn").focus()
+    page.keyboard.press("ArrowLeft")
+    assert "best ." in page.locator(".curve-readout").inner_text()
+
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_selector(".state-paused", timeout=60_000)
+    assert "Paused after" in page.locator("#search-state").inner_text()
+    before = tried(page)
+    page.get_by_role("button", name="Resume").click()
+    until(page, lambda: tried(page) > before, seconds=60)
+
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector(".state-stopped", timeout=60_000)
+    assert page.locator("link[rel=icon]").get_attribute("href").split("/")[-1].startswith("favicon-finished")
     assert page.locator("[hx-trigger]").count() == 0
     assert "Stopped after" in page.locator("#search-state").inner_text()
 
@@ -90,6 +104,55 @@ def test_launch_watch_stop_and_read(product, page):
     assert page.problems == []
 
 
+def test_choosing_a_preset_shows_its_fields(product, page):
+    page.goto(product.url + "/searches/new/")
+    page.get_by_text("Change the search").click()
+    size = page.get_by_label("Population size")
+    assert size.input_value() == "100"
+    page.get_by_text("A linear regressor, from random programs").click()
+    until(page, lambda: page.get_by_label("Population size").input_value() == "1000")
+    page.get_by_label("Population size").fill("77")
+    page.get_by_text("From nothing, on handwritten digits", exact=True).click()
+    until(page, lambda: page.locator("[name=shown]").input_value() == "digits|")
+    assert page.get_by_label("Population size").input_value() == "77"
+    assert page.problems == []
+
+
+def test_upload_and_what_is_wrong_with_a_file(product, page, tmp_path):
+    good, bad = tmp_path / "flowers.csv", tmp_path / "broken.csv"
+    good.write_text("a,b,kind\n" + "".join(f"{n},{n % 7},{'xy'[n % 2]}\n" for n in range(80)))
+    bad.write_text("1,2,x\n1,oops,y\n")
+    for path, words in ((bad, "line 2, column 2"), (good, "80 rows, 2 columns, 2 classes")):
+        page.goto(product.url + "/data/new/upload/")
+        page.get_by_label("Files").set_input_files(path)
+        assert page.get_by_label("Name").input_value() == path.stem
+        page.get_by_role("button", name="Upload").click()
+        page.wait_for_url(re.compile(rf"/data/{path.stem}/$"))
+        page.wait_for_selector(f"text={words}", timeout=60_000)
+    page.goto(product.url + "/data/new/upload/")
+    page.get_by_label("Files").set_input_files(good)
+    page.get_by_role("button", name="Upload").click()
+    until(page, lambda: page.locator(".field-error").count() == 1)
+    assert "already" in page.locator(".field-error").inner_text()
+    page.problems.clear()  # the browser reports the status 422
+
+
+def test_compare_marked_searches(product, page):
+    page.goto(product.url + "/searches/new/")
+    page.get_by_label("Title").fill("Another")
+    page.get_by_role("button", name="Start the search").click()
+    page.wait_for_selector(".curve-drawn .line-best", timeout=COMPILING)
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".state-stopped", timeout=60_000)
+    page.goto(product.url + "/searches/")
+    for box in page.locator(".mark-box").all():
+        box.check()
+    page.get_by_role("button", name="Compare those marked").click()
+    page.wait_for_selector("svg.chart-wide .line-c1")
+    assert "Time limit" in page.locator(".different").inner_text()
+    assert page.problems == []
+
+
 @pytest.mark.parametrize("width", [390, 1024, 1440])
 def test_no_page_scrolls_sideways(product, page, width):
     page.set_viewport_size({"width": width, "height": 800})
@@ -98,7 +161,19 @@ def test_no_page_scrolls_sideways(product, page, width):
     page.goto(product.url)
     links += page.locator("a.row-link").evaluate_all("all => all.map(one => one.getAttribute('href'))")
     assert len(links) >= 2
-    for path in ["/", "/searches/", "/searches/new/", "/learn/", "/learn/ops/", "/login/", *links]:
+    for path in [
+        "/",
+        "/searches/",
+        "/searches/new/",
+        "/searches/compare/",
+        "/studies/",
+        "/data/",
+        "/data/digits/",
+        "/learn/",
+        "/learn/ops/",
+        "/login/",
+        *links,
+    ]:
         page.goto(product.url + path)
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
     assert page.problems == []

@@ -69,6 +69,7 @@ RULES = {
     "experiments:launch": LAUNCH,
     "experiments:trial": OPEN,
     "experiments:search-toml": READ,
+    "experiments:search-curve": READ,
     "experiments:search": READ,
     "experiments:search-live": READ,
     "experiments:search-pause": STEER,

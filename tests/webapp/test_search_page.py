@@ -82,10 +82,10 @@ def test_a_failed_search_says_why(client, make_search, run, engine, settings):
 def test_the_number_of_queries_does_not_grow(client, make_search, run, django_assert_num_queries):
     search = make_search()
     run(search, 2)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(7):
         client.get(page(search))
     run(search, 8)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(7):
         client.get(page(search))
 
 
@@ -150,3 +150,66 @@ def test_a_search_of_nobodys_is_stopped_by_whoever_may_launch(client, make_searc
     assert client.post(reverse("experiments:search-stop", args=[search.pk])).status_code == 403
     settings.ABOVO_OPEN_LAUNCH = True
     assert client.post(reverse("experiments:search-stop", args=[search.pk])).status_code == 302
+
+
+def poll_address(text):
+    import re
+    from html import unescape
+
+    return unescape(re.search(r'id="search-poll"[^>]* hx-get="([^"]*)"', text)[1])
+
+
+def test_a_poll_brings_only_what_is_new(client, make_search, run):
+    search = make_search()
+    run(search, 2)
+    address = poll_address(client.get(page(search)).content.decode())
+    text = client.get(address + "&chart=drawn", headers=HTMX).content.decode()
+    assert 'id="search-figures"' in text and 'id="search-poll"' in text
+    assert not any(f'id="search-{part}"' in text for part in ("best", "feed", "log", "chart", "controls", "live"))
+    assert "<svg" not in text
+    run(search)
+    text = client.get(address + "&chart=drawn", headers=HTMX).content.decode()
+    assert all(f'id="search-{part}" hx-swap-oob="true"' in text for part in ("best", "feed", "log"))
+    assert (
+        'id="search-chart"' in client.get(address, headers=HTMX).content.decode()
+    )  # a page that draws no chart itself
+
+
+def test_the_curve_as_points_since_what_the_page_has(client, make_search, run):
+    search = make_search()
+    run(search, 2)
+    address = reverse("experiments:search-curve", args=[search.pk])
+    everything = client.get(address).json()
+    assert [point[0] for point in everything["points"]] == list(range(1, 21))
+    assert everything["points"][4][2] == 0.5 and everything["points"][5][2] == 0.501
+    assert (
+        everything["points"][9][7:] == [0, 0, 0] and everything["points"][8][7] is None
+    )  # at each report's last point
+    assert everything["points"][0][4] is None  # its mean is NaN
+    assert everything["finds"][0][2] == 0.503 and everything["finds"][0][3].startswith("/a/")
+    run(search)
+    new = client.get(address, {"after": 20}).json()
+    assert [point[0] for point in new["points"]] == list(range(21, 31)) and len(new["finds"]) == 2
+    part = client.get(address, {"after": 4, "until": 8, "island": 0}).json()
+    assert [point[0] for point in part["points"]] == [5, 6, 7, 8]
+    assert client.get(address, {"after": "x", "until": "-1", "island": "9" * 30}).status_code == 200
+
+
+def test_islands_together_and_alone(client, make_search, run, engine, digits):
+    from webapp.experiments.models import CurvePoint, Island
+
+    search = make_search()
+    run(search)
+    other = Island.objects.create(search=search, index=1)
+    for one in CurvePoint.objects.filter(island__index=0):
+        values = {"individuals": one.individuals, "seconds": one.seconds + 0.001, "best_so_far": 0.9, "distinct": 7}
+        CurvePoint.objects.create(island=other, **values)
+    address = reverse("experiments:search-curve", args=[search.pk])
+    search.individuals = 20
+    search.save(update_fields=["individuals"])
+    merged = client.get(address).json()["points"]
+    assert merged[-1][0] == 20 and merged[-1][2] == 0.9
+    assert [point[0] for point in merged] == sorted(point[0] for point in merged)
+    assert [point[2] for point in client.get(address, {"island": 1}).json()["points"]] == [0.9] * 10
+    text = client.get(page(search)).content.decode()
+    assert "2 islands" in text and text.count('class="over">') >= 2

@@ -48,7 +48,7 @@ class Group:
 
     @property
     def ended(self) -> int:
-        return sum(not search.can_stop and search.state != Search.State.STOPPING for search in self.searches)
+        return sum(search.state in Search.ENDED for search in self.searches)
 
     @property
     def rate(self) -> float | None:
@@ -128,7 +128,8 @@ def groups(
         score = score_of(search)
         if score is not None:
             group.scores.append(score)
-        if not search.can_stop and (search.solved if above is None else score is not None and score > above):
+        has_ended = search.state in Search.ENDED
+        if has_ended and (search.solved if above is None else score is not None and score > above):
             group.successes += 1
             group.efforts.append(firsts.get(search.pk) or search.individuals)
     return list(found.values())

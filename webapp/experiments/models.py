@@ -28,6 +28,7 @@ class Counters(models.Model):
     fec_hits = models.BigIntegerField(default=0)
     cache_hits = models.BigIntegerField(default=0)
     rejected = models.BigIntegerField(default=0)
+    cut = models.BigIntegerField(default=0)
     experiments = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0.0)
 
@@ -38,6 +39,7 @@ class Counters(models.Model):
         "fec_hits",
         "cache_hits",
         "rejected",
+        "cut",
         "experiments",
         "seconds",
     )
@@ -427,6 +429,7 @@ class CurvePoint(models.Model):
     fec_hits = models.BigIntegerField(null=True)
     cache_hits = models.BigIntegerField(null=True)
     rejected = models.BigIntegerField(null=True)
+    cut = models.BigIntegerField(null=True)
 
     def __str__(self) -> str:
         return f"island {self.island_id}, {self.individuals} individuals"

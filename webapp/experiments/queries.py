@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from django.db import connection
@@ -9,7 +10,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 
 from engine.spec import SearchSpec
 from webapp.experiments import access, lineage
-from webapp.experiments.models import Algorithm, Evaluation, Find, Measurement, Search
+from webapp.experiments.models import Algorithm, CurvePoint, Evaluation, Find, Measurement, Search
 
 CURVE_BINS = 420
 FINDS_SHOWN = 50
@@ -23,6 +24,33 @@ _CURVE = """
     )
     SELECT DISTINCT ON (individuals * %(bins)s / "end") individuals, seconds, best_so_far, mean, deviation
     FROM points ORDER BY individuals * %(bins)s / "end", individuals DESC
+"""
+
+
+_POINTS = """
+    WITH points AS (
+        SELECT point.*, point.individuals - lag(point.individuals, 1, 0::bigint) OVER own AS step,
+            point.fec_hits - coalesce(max(point.fec_hits) OVER before, 0) AS fec_step,
+            point.cache_hits - coalesce(max(point.cache_hits) OVER before, 0) AS cache_step,
+            point.cut - coalesce(max(point.cut) OVER before, 0) AS cut_step
+        FROM experiments_curvepoint point JOIN experiments_island island ON island.id = point.island_id
+        WHERE island.search_id = %(search)s AND (island.index = %(index)s OR %(index)s IS NULL)
+        WINDOW own AS (PARTITION BY point.island_id ORDER BY point.individuals),
+            before AS (own ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ), counted AS (
+        SELECT sum(step) OVER so_far AS total, max(best_so_far) OVER so_far AS best_yet,
+            CASE WHEN fec_hits IS NOT NULL THEN sum(fec_step) OVER so_far END AS equivalent,
+            CASE WHEN cache_hits IS NOT NULL THEN sum(cache_step) OVER so_far END AS equal,
+            CASE WHEN cut IS NOT NULL THEN sum(cut_step) OVER so_far END AS hurdled,
+            points.* FROM points
+        WINDOW so_far AS (ORDER BY seconds, island_id, individuals ROWS UNBOUNDED PRECEDING)
+    ), chosen AS (
+        SELECT *, (%(bins)s * (total - %(low)s) / greatest(%(high)s - %(low)s, 1))::integer AS bin
+        FROM counted WHERE total > %(low)s AND total <= %(high)s
+    )
+    SELECT max(total)::bigint, max(seconds), max(best_yet), avg(median), avg(mean), avg(deviation), avg(distinct_scores)::float8,
+        max(equivalent)::bigint, max(equal)::bigint, max(hurdled)::bigint
+    FROM (SELECT chosen.*, chosen."distinct" AS distinct_scores FROM chosen) AS binned GROUP BY bin ORDER BY bin
 """
 
 
@@ -100,6 +128,44 @@ def curve(search: Search, *, island_index: int = 0) -> list[Point]:
     with connection.cursor() as cursor:
         cursor.execute(_CURVE, {"search": search.pk, "index": island_index, "bins": CURVE_BINS})
         return [Point(*row) for row in cursor.fetchall()]
+
+
+def points(
+    search: Search, *, island_index: int | None = None, after: int = 0, until: int | None = None, bins: int = CURVE_BINS
+) -> list[list]:
+    """Return a stretch of an island's curve, or of all islands' together, thinned by the database to so many points.
+
+    Each: [programs tried by all so far, seconds, best so far, median, mean, deviation, distinct scores, hits of the equivalence
+    cache, of the canonical cache, programs cut by the hurdle]; means over the points of a bin, None where nothing is
+    known. A narrower stretch shows more of what is stored, down to every point.
+    """
+    high = until if until is not None else 2**62
+    if until is None:  # bins as wide as over the whole curve, so that what is added fits what is there
+        total = max(search.individuals, 1)
+        bins, high = max(1, math.ceil(bins * max(total - after, 1) / total)), max(total, after + 1)
+    with connection.cursor() as cursor:
+        cursor.execute(_POINTS, {"search": search.pk, "index": island_index, "low": after, "high": high, "bins": bins})
+        return [list(row) for row in cursor.fetchall()]
+
+
+def island_lines(search: Search) -> dict[int, list[tuple[int, float]]]:
+    """Return (programs, best score so far) of each island by its number, for all islands in one query."""
+    result: dict[int, list[tuple[int, float]]] = {}
+    rows = search.finds.filter(score__isnull=False).order_by("island", "individuals", "birth")
+    for index, at, score in rows.values_list("island__index", "individuals", "score"):
+        line = result.setdefault(index, [])
+        if not line or score > line[-1][1]:
+            line.append((at, score))
+    return result
+
+
+def latest_distinct(search: Search) -> int | None:
+    """Return how many different scores the latest populations have, all islands together; None before there is a point."""
+    latest = (
+        CurvePoint.objects.filter(island__search=search).order_by("island_id", "-individuals").distinct("island_id")
+    )
+    known = [value for value in latest.values_list("distinct", flat=True) if value is not None]
+    return sum(known) if known else None
 
 
 def recent_rate(search: Search, points: list[Point], *, over_seconds: float = 10.0) -> float | None:

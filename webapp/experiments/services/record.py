@@ -34,7 +34,7 @@ def record_points(island_id: int, points: Sequence, counters=None) -> None:
         for point in points
     ]  # fmt: skip
     if rows and counters is not None:
-        for name in ("evaluations", "fec_hits", "cache_hits", "rejected"):
+        for name in ("evaluations", "fec_hits", "cache_hits", "rejected", "cut"):
             setattr(rows[-1], name, getattr(counters, name))
     CurvePoint.objects.bulk_create(rows, batch_size=BATCH, ignore_conflicts=True)
 

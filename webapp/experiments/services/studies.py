@@ -51,9 +51,10 @@ def launch_study(
         )  # fmt: skip
         for point, one in zip(points, specs, strict=True):
             for number in range(repeats):
-                words = ", ".join(f"{path} {_shown(value)}" for path, value in point.items())
+                seed_words = [_("seed %(n)d") % {"n": first + number}] if repeats > 1 else []
+                words = ", ".join([*(f"{path} {_shown(value)}" for path, value in point.items()), *seed_words])
                 search = launch_search(
-                    spec=one, title=f"{study.title}: {words or _('seed %(n)d') % {'n': first + number}}"[:200],
+                    spec=one, title=f"{study.title}: {words}"[:200],
                     seed=first + number, owner=owner, visibility=visibility, priority=priority,
                 )  # fmt: skip
                 search.study, search.study_values = study, {**point, "seed": first + number}

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from urllib.parse import urlencode
+
 from django.core.paginator import Paginator
+from django.http import JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
@@ -17,6 +21,8 @@ PER_PAGE = 30
 FEED_LENGTH = 8
 LOG_LENGTH = 30
 CALLOUTS = 4
+MILESTONES = 200
+ZOOM_BINS = 1600
 RELATED = ("best__algorithm", "result__algorithm", "owner")
 HTMX_STOP_POLLING = 286
 
@@ -60,14 +66,54 @@ def search_live(request, search_id: int):
 
 
 def live_fragment(request, search_id: int, *, problem: str = ""):
-    """Answer htmx with the part that moves; problem: what could not be done, said above it."""
+    """Answer htmx with the part that moves; problem: what could not be done, said above it.
+
+    A page that says which versions of its parts it has gets those that are new, and no chart if it draws its own.
+    """
     search = access.get_search(request.user, search_id, related=RELATED)
     context = {**_live_context(request, search), "is_fragment": True, "problem": problem}
+    template = "experiments/_search_live.html"
+    if request.method != "POST" and "best" in request.GET:
+        template, context["oob"] = "experiments/_search_poll.html", True
+        new = [name for name, version in context["versions"].items() if request.GET.get(name) != version]
+        if "chart" not in request.GET:
+            new.append("chart")
+        context["parts"] = [f"experiments/_search_{name}.html" for name in new]
     polls = search.is_active or request.method == "POST"
-    response = render(request, "experiments/_search_live.html", context, status=200 if polls else HTMX_STOP_POLLING)
+    response = render(request, template, context, status=200 if polls else HTMX_STOP_POLLING)
     response["Cache-Control"] = "no-store"
     patch_vary_headers(response, ["HX-Request", "Cookie"])
     return response
+
+
+@require_safe
+def search_curve(request, search_id: int):
+    """The curve's points as JSON: all islands or ?island=, ?after= what the page has, or a stretch ?after= to ?until= in full."""
+    search = access.get_search(request.user, search_id)
+    given = request.GET
+    after, until, island = (_whole(given.get(name)) for name in ("after", "until", "island"))
+    found = queries.points(
+        search, island_index=island, after=after or 0, until=until, bins=ZOOM_BINS if until else queries.CURVE_BINS
+    )
+    finds = queries.improvements(search).filter(individuals__gt=after or 0)
+    if island is not None:
+        finds = finds.filter(island__index=island)
+    response = JsonResponse(
+        {
+            "points": found,
+            "finds": [
+                [find.individuals, find.seconds, find.score, f"/a/{find.algorithm.permalink}"]
+                for find in finds.filter(score__isnull=False)[:MILESTONES]
+            ],
+            "active": search.is_active,
+        }
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) < 19 else None
 
 
 def _live_context(request, search: Search) -> dict:
@@ -87,8 +133,17 @@ def _live_context(request, search: Search) -> dict:
         }
         for find in queries.improvements(search, limit=FEED_LENGTH)
     ]
+    log_lines = log.lines(search, limit=LOG_LENGTH)
+    islands = _islands(search, spec)
+    versions = {
+        "controls": f"{search.state}.{search.priority}",
+        "best": f"{shown.pk if shown else 0}.{search.result_id or 0}.{search.state in Search.ENDED:d}",
+        "feed": str(feed[0]["find"].pk if feed else 0),
+        "log": hashlib.sha256("".join(line.words for line in log_lines).encode()).hexdigest()[:12],
+        "islands": str(search.individuals if len(islands) > 1 else 0),
+    }
     # Programs whose score was known from an equal or equivalent one.
-    answered = search.individuals - search.evaluations - search.rejected
+    answered = search.individuals - search.evaluations - search.rejected - search.cut
     share = max(answered, 0) / search.individuals if search.individuals else None
     return {
         "search": search,
@@ -98,6 +153,8 @@ def _live_context(request, search: Search) -> dict:
         "finish_words": describe.finish_words(search) if search.state == Search.State.FINISHED else "",
         "rate": rate,
         "cache_share": share,
+        "fec_share": _percent(search.fec_hits, search.individuals) if spec.fec else "",
+        "cut_share": _percent(search.cut, search.individuals) if spec.hurdle else "",
         "cache_percent": f"{share:.0%}".rstrip("%") if share is not None else "",
         "time_left": max(limit - search.seconds, 0.0) if limit and search.is_active else None,
         "task_words": describe.task_words(spec.search_tasks),
@@ -109,9 +166,53 @@ def _live_context(request, search: Search) -> dict:
         "functions": functions,
         "dead": code.dead_count(functions),
         "feed": feed,
-        "log": log.lines(search, limit=LOG_LENGTH),
+        "log": log_lines,
+        "islands": islands,
+        "versions": versions,
+        "known": urlencode(versions),
+        "distinct": queries.latest_distinct(search),
+        "generation": search.individuals // (spec.population_size * max(len(islands), 1)),
+        "curve_words": _curve_words(search, spec),
         "may_steer": access.may_steer(request.user, search),
     }
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}".rstrip("%") + "\N{NO-BREAK SPACE}%" if whole else "–"
+
+
+def _islands(search: Search, spec: SearchSpec) -> list[dict]:
+    """Return the search's islands with their best scores; one alone needs no line of its own."""
+    islands = list(search.islands.order_by("index"))
+    if len(islands) < 2:
+        return [{"island": island} for island in islands]
+    lines = queries.island_lines(search)
+    floor = queries.chance(spec)
+    return [
+        {
+            "island": island,
+            "number": island.index + 1,
+            "best": lines[island.index][-1][1] if lines.get(island.index) else None,
+            "spark": charts.sparkline(lines.get(island.index, []), x_end=island.individuals, y_floor=floor),
+        }
+        for island in islands
+    ]
+
+
+def _curve_words(search: Search, spec: SearchSpec) -> dict:
+    """Return what the script that draws the chart needs to say, and the lines that do not move."""
+    name = describe.score_name(spec)
+    return {
+        "floor": queries.chance(spec),
+        "baselines": describe.baselines_of(search),
+        "title": _("Best, median and mean %(name)s") % {"name": name},
+        "score": _("%(name)s on the search tasks") % {"name": name},
+        "best": _("best"), "median": _("median"), "mean": _("mean"), "programs": _("programs tried"), "seconds": _("seconds"),
+        "rate": _("programs a second"), "hits": _("share answered without evaluating"), "equivalent": _("equivalent"), "equal": _("equal"), "cut": _("hurdle"), "distinct": _("distinct behaviours"),
+        "show": _("Show"), "against": _("against"), "islands": _("Island"), "all": _("all"), "log": _("logarithmic"),
+        "whole": _("Whole curve"),
+        "help": _("Drag to zoom. Keys: arrows move, + and − zoom, 0 shows the whole."),
+    }  # fmt: skip
 
 
 def _mean_rate(search: Search) -> float | None:
