@@ -51,7 +51,11 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests of RabbitMQ itself belong to the run that has one."""
+    """Tests of RabbitMQ itself belong to the run that has one, those that no server changes to the other."""
+    if SETUP == "servers":
+        again = [item for item in items if item.get_closest_marker("once")]
+        config.hook.pytest_deselected(items=again)
+        items[:] = [item for item in items if item not in again]
     if not os.environ.get("CELERY_BROKER_URL"):
         with_broker = [item for item in items if item.get_closest_marker("broker")]
         if with_broker:

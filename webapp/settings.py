@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "webapp.lib.security.SecurityHeadersMiddleware",
     "webapp.api.problems.ApiMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

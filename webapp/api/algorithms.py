@@ -12,7 +12,6 @@ from ninja import Field, Query, Router, Schema, Status
 from engine.algorithm import Algorithm as Program
 from engine.explain import explain
 from engine.export import export as export_program
-from engine.spec import SearchSpec
 from webapp.api import pages, present
 from webapp.api.caller import may_write, owner_of
 from webapp.api.problems import ApiError, Problem
@@ -22,6 +21,7 @@ from webapp.experiments.annotation import MOST_LINES
 from webapp.experiments.data_facts import names_for
 from webapp.experiments.models import Algorithm, Evaluation
 from webapp.experiments.services import evaluate
+from webapp.experiments.specs import read_spec
 
 router = Router(tags=["algorithms"])
 
@@ -112,7 +112,7 @@ def export_algorithm(
     """As a NumPy module, a scikit-learn estimator, LaTeX, JSON, or text with roles."""
     program, row = _program(request, permalink)
     finds = queries.finds_of(request.user, row)
-    kind = SearchSpec.from_json(finds[0].search.spec).search_tasks.kind if finds else "projected"
+    kind = read_spec(finds[0].search.spec).search_tasks.kind if finds else "projected"
     if to == "text":
         text = explain(program).text()
     else:

@@ -11,6 +11,7 @@ from engine.spec import SearchSpec
 from webapp.experiments import code, words
 from webapp.experiments.models import Algorithm, Discovery, Evaluation, Find, Search
 from webapp.experiments.services.gallery import annotation_of
+from webapp.experiments.specs import read_spec
 
 
 def url(request, path: str) -> str:
@@ -41,7 +42,7 @@ def find(request, row: Find | None) -> dict[str, Any] | None:
 
 def search(request, row: Search) -> dict[str, Any]:
     """Return a search; owner, best and result with their algorithms must have been fetched with it."""
-    spec = SearchSpec.from_json(row.spec)
+    spec = read_spec(row.spec)
     return {
         "id": row.pk,
         "url": url(request, row.get_absolute_url()),
@@ -88,7 +89,7 @@ def discovery(request, row: Discovery) -> dict[str, Any]:
         "permalink": row.algorithm.permalink,
         "url": url(request, row.algorithm.get_absolute_url()),
         "api_url": api_url(request, "algorithm", row.algorithm.permalink),
-        "title": words.title(row.algorithm, annotation, SearchSpec.from_json(row.find.search.spec)),
+        "title": words.title(row.algorithm, annotation, read_spec(row.find.search.spec)),
         "motifs": row.motifs,
         "size": row.size,
         "score": row.score,
@@ -101,7 +102,7 @@ def discovery(request, row: Discovery) -> dict[str, Any]:
 
 
 def algorithm(request, row: Algorithm, finds: list[Find], same: list[Algorithm]) -> dict[str, Any]:
-    spec = SearchSpec.from_json(finds[0].search.spec) if finds else None
+    spec = read_spec(finds[0].search.spec) if finds else None
     features_size = spec.search_tasks.features if spec else None
     _functions, annotation = code.annotated(row, features_size=features_size)
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext
@@ -241,9 +241,10 @@ class Excerpt:
 
 
 def excerpt(functions: Sequence[Listing], *, limit: int = 3) -> list[Excerpt]:
-    """Return the beginnings of Predict and Learn."""
+    """Return the beginnings of Predict and Learn, as a picture of the program: without links."""
     result = []
     for function in functions[1:]:
         lines = function.live_lines
-        result.append(Excerpt(function.name, function.title, lines[:limit], max(len(lines) - limit, 0)))
+        shown = [replace(one, pieces=[Piece(part.kind, part.text) for part in one.pieces]) for one in lines[:limit]]
+        result.append(Excerpt(function.name, function.title, shown, max(len(lines) - limit, 0)))
     return result

@@ -11,10 +11,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from engine.spec import SearchSpec
 from webapp.experiments import charts, describe, queries, spec_fields
 from webapp.experiments.models import Find, Search
 from webapp.experiments.spec_words import words_of
+from webapp.experiments.specs import read_spec
 
 COLOURS = 8
 """Line styles that the style sheet has for overlaid curves: c0 to c7."""
@@ -170,7 +170,7 @@ def chart(searches: Sequence[Search], *, by_time: bool, kinds: Mapping[int, tupl
         table.append([str(search.pk), search.title, charts.score_text(points[-1][1])])
     if not series:
         return None
-    spec = SearchSpec.from_json(searches[0].spec)
+    spec = read_spec(searches[0].spec)
     name = describe.score_name(spec)
     baselines = describe.baselines_of(searches[0]) if len({_tasks(search) for search in searches}) == 1 else []
     return charts.build(
@@ -182,7 +182,7 @@ def chart(searches: Sequence[Search], *, by_time: bool, kinds: Mapping[int, tupl
         series=series,
         baselines=[charts.Baseline(label, score) for label, score in baselines],
         x_range=(0, max(points[-1][0] for points in (one.points for one in series))),
-        y_floor=min(queries.chance(SearchSpec.from_json(search.spec)) for search in searches),
+        y_floor=min(queries.chance(read_spec(search.spec)) for search in searches),
         columns=[_("search"), _("title"), _("best")],
         rows=table,
     )

@@ -11,6 +11,7 @@ from engine.spec import SearchSpec, TaskSpec
 from webapp.experiments import charts, describe, lineage, queries, words
 from webapp.experiments.drawing import MEDIUM, NARROW, WIDE, Shape
 from webapp.experiments.models import Evaluation, Find, Measurement
+from webapp.experiments.specs import read_spec
 
 CALLOUTS = 5
 SMALLEST_CALLOUT = 0.005
@@ -19,7 +20,7 @@ TABLE_ROWS = 24
 
 def learning(measurement: Measurement, *, shapes: Sequence[Shape] = (MEDIUM, NARROW)) -> charts.Chart:
     """Return the score against training examples seen: each task thin, the median with quartiles, the known models dashed."""
-    data, spec = measurement.data, SearchSpec.from_json(measurement.find.search.spec)
+    data, spec = measurement.data, read_spec(measurement.find.search.spec)
     examples, curve = data["examples"], data["curve"]
     tasks = getattr(spec, f"{data['role']}_tasks")
     found = curve["found"]
@@ -79,7 +80,7 @@ def learning_together(
     """
     if not measured:
         return None
-    specs = [SearchSpec.from_json(one.find.search.spec) for _kind, _label, one in measured]
+    specs = [read_spec(one.find.search.spec) for _kind, _label, one in measured]
     curves = [(kind, label, one.data["examples"], one.data["curve"]) for kind, label, one in measured]
     alike = len({(one.select_tasks or one.search_tasks) for one in specs}) == 1
     _kind, _label, examples, first = curves[0]

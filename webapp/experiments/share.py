@@ -16,6 +16,7 @@ from engine.spec import SearchSpec
 from webapp.experiments import charts, code, describe, figures, lineage, svg, words
 from webapp.experiments.drawing import Shape
 from webapp.experiments.models import Algorithm, Find, Measurement
+from webapp.experiments.specs import read_spec
 from webapp.experiments.views.downloads import absolute_url
 
 WIDTH, HEIGHT = 1200, 630
@@ -78,7 +79,7 @@ def picture(row: Algorithm, finds: Sequence[Find], measurement: Measurement | No
     """
     with override("en"):
         find = finds[0] if finds else None
-        spec = SearchSpec.from_json(find.search.spec) if find else None
+        spec = read_spec(find.search.spec) if find else None
         functions, annotation = code.annotated(row, features_size=spec.search_tasks.features if spec else None)
         chart = _chart(find, spec, measurement)
         title = words.title(row, annotation, spec)

@@ -24,6 +24,7 @@ from engine.spec import SearchSpec
 from webapp.experiments import words
 from webapp.experiments.annotation import Annotation, annotate
 from webapp.experiments.models import Algorithm, Discovery, Find, GalleryChange, Search
+from webapp.experiments.specs import read_spec
 
 BATCH = 500
 """Algorithms looked at in one transaction."""
@@ -179,7 +180,7 @@ def _tasks(search_ids: set[int]) -> dict[int, _Task]:
     )
     result = {}
     for pk, data, title, baselines, owner, owner_name, visibility in rows:
-        spec = SearchSpec.from_json(data)
+        spec = read_spec(data)
         result[pk] = _Task(
             data_of(spec), title, baselines, owner, owner_name or "", visibility == Search.Visibility.PUBLIC, spec
         )

@@ -122,3 +122,18 @@ def nav_current(context, *names: str) -> SafeString | str:
     """Mark the navigation's entry of the present page."""
     match = getattr(context.get("request"), "resolver_match", None)
     return SafeString(' aria-current="page"') if match and match.view_name in names else ""
+
+
+@register.simple_tag
+def checks(name: str, choices, *, as_code: bool = False) -> SafeString:
+    """Print checkboxes of (value, label, whether chosen), or with as_code of (value, title, whether chosen)."""
+    # Dozens of them on a page: see code_line.
+    boxes = []
+    for value, text, chosen in choices:
+        value, text = escape(value), escape(str(text))
+        title, label = (f' title="{text}"', f"<code>{value}</code>") if as_code else ("", text)
+        mark = " checked" if chosen else ""
+        boxes.append(
+            f'<label class="check"{title}><input type="checkbox" name="{escape(name)}" value="{value}"{mark}> {label}</label>'
+        )
+    return SafeString("".join(boxes))

@@ -14,6 +14,7 @@ from engine.spec import SearchSpec
 from webapp.experiments import access, code, describe, figures, queries, share, words
 from webapp.experiments.annotation import Annotation
 from webapp.experiments.models import Evaluation, Find, Measurement
+from webapp.experiments.specs import read_spec
 from webapp.experiments.views import ancestry, downloads
 from webapp.experiments.views.evaluations import datasets_for
 
@@ -25,7 +26,7 @@ def algorithm(request, permalink: str):
     row = access.get_algorithm(request.user, permalink)
     finds = queries.finds_of(request.user, row)
     find = finds[0] if finds else None
-    spec = SearchSpec.from_json(find.search.spec) if find else None
+    spec = read_spec(find.search.spec) if find else None
     features_size = spec.search_tasks.features if spec else None
     measurement = queries.measurement_of(finds) if finds else None
     data = measurement.data if measurement else None
@@ -170,6 +171,6 @@ def _evaluation(one: Evaluation) -> dict[str, Any]:
     if one.failure_reason:
         entry["state"] = "failed"
     elif one.data:
-        spec = SearchSpec.from_json(one.find.search.spec)
+        spec = read_spec(one.find.search.spec)
         entry |= {"state": "done", **figures.evaluation(one, spec)}
     return entry

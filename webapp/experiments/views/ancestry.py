@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from engine.spec import SearchSpec
 from webapp.experiments import access, code, figures, lineage, phylogeny, queries
 from webapp.experiments.models import Algorithm, Find, Measurement
+from webapp.experiments.specs import read_spec
 
 TURNS = 12
 """Steps with the largest gains, which the page shows unfolded beside the first and the last one."""
@@ -46,7 +47,7 @@ def steps(request, permalink: str):
     """Every step of the line, neutral ones too, in pages."""
     row = access.get_algorithm(request.user, permalink)
     find = first_find(request, row)
-    spec = SearchSpec.from_json(find.search.spec)
+    spec = read_spec(find.search.spec)
     page = Paginator(range(find.depth + 1), PER_PAGE).get_page(request.GET.get("page"))
     numbers = page.object_list
     line = lineage.steps_between(find.island_id, find.birth, numbers[0], numbers[-1] + 1)

@@ -13,8 +13,8 @@ from django.views.decorators.http import require_safe
 
 from engine.algorithm import Algorithm as Program
 from engine.canonical import canonical
-from engine.spec import SearchSpec
 from webapp.experiments import access, code, comparison, describe, figures, queries, svg, words
+from webapp.experiments.specs import read_spec
 from webapp.experiments.views import downloads
 
 MOST = 4
@@ -96,7 +96,7 @@ def _query(permalinks: list[str]) -> str:
 def _entry(request, row) -> dict[str, Any]:
     finds = queries.finds_of(request.user, row)
     find = finds[0] if finds else None
-    spec = SearchSpec.from_json(find.search.spec) if find else None
+    spec = read_spec(find.search.spec) if find else None
     features_size = spec.search_tasks.features if spec else None
     _functions, annotation = code.annotated(row, features_size=features_size)
     measurement = queries.measurement_of(finds) if finds else None

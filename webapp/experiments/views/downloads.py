@@ -14,9 +14,9 @@ from django.views.decorators.http import require_safe
 from engine.algorithm import Algorithm as Program
 from engine.explain import explain
 from engine.export import export
-from engine.spec import SearchSpec
 from webapp.experiments import access, figures, lineage, queries, svg
 from webapp.experiments.models import Algorithm
+from webapp.experiments.specs import read_spec
 
 FORMATS = {
     "python": ("abovo_{}.py", "text/x-python", "#"),
@@ -33,7 +33,7 @@ def download(request, permalink: str, to: str):
     row = access.get_algorithm(request.user, permalink)
     name, content_type, comment = FORMATS[to]
     finds = queries.finds_of(request.user, row)
-    classifies = not finds or SearchSpec.from_json(finds[0].search.spec).search_tasks.is_accuracy
+    classifies = not finds or read_spec(finds[0].search.spec).search_tasks.is_accuracy
     program = Program.from_json(row.program)
     if to == "text":
         text = explain(program).text()
@@ -82,7 +82,7 @@ def ancestry_svg(request, permalink: str):
     step_count, events = lineage.story(finds[0].island_id, finds[0].birth) if finds else (0, [])
     if not step_count:
         raise Http404
-    spec = SearchSpec.from_json(finds[0].search.spec)
+    spec = read_spec(finds[0].search.spec)
     chart = figures.ancestry(finds[0], spec, step_count, events, queries.measurement_of(finds))
     return svg.response(svg.standalone(chart, source=absolute_url(request, row)), f"abovo-{row.permalink}-ancestry.svg")
 

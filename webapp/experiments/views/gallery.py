@@ -14,6 +14,7 @@ from engine.ops import OPS
 from engine.spec import SearchSpec
 from webapp.experiments import charts, describe, gallery, words
 from webapp.experiments.services.gallery import annotation_of
+from webapp.experiments.specs import read_spec
 
 COLUMNS = (
     ("", gettext_lazy("Algorithm"), ""),
@@ -72,7 +73,7 @@ def discoveries(request):
 
 def _row(row) -> dict:
     search = row.find.search
-    spec = SearchSpec.from_json(search.spec)
+    spec = read_spec(search.spec)
     annotation = annotation_of(row.model, row.learns, row.motifs)
     return {
         "discovery": row,

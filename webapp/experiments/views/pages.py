@@ -6,9 +6,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from engine.ops import OPS
-from engine.spec import SearchSpec
 from webapp.experiments import charts, code, describe, gallery, queries, words
 from webapp.experiments.models import Discovery, Search
+from webapp.experiments.specs import read_spec
 
 LATEST = 6
 
@@ -36,7 +36,7 @@ def home(request):
 
 def _featured(row: Discovery) -> dict:
     """Return the best discovery with its program to read."""
-    spec = SearchSpec.from_json(row.find.search.spec)
+    spec = read_spec(row.find.search.spec)
     functions, annotation = code.annotated(row.algorithm, features_size=spec.search_tasks.features)
     return {
         "search": row.find.search,
@@ -51,7 +51,7 @@ def _featured(row: Discovery) -> dict:
 
 def _latest(search: Search, line: list) -> dict:
     """Return a search's best algorithm with the beginning of its program."""
-    spec = SearchSpec.from_json(search.spec)
+    spec = read_spec(search.spec)
     find = search.result or search.best
     find.search = search  # already here: no query a row
     features = spec.search_tasks.features

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from engine.spec import SearchSpec
 from webapp.experiments import access, charts, code, describe, log, queries, words
 from webapp.experiments.models import Find, Search
+from webapp.experiments.specs import read_spec
 
 PER_PAGE = 30
 FEED_LENGTH = 8
@@ -38,7 +39,7 @@ def search_list(request):
     lines = queries.best_scores([search.pk for search in page])
     rows = []
     for search in page:
-        spec = SearchSpec.from_json(search.spec)
+        spec = read_spec(search.spec)
         spark = charts.sparkline(lines[search.pk], x_end=search.individuals, y_floor=queries.chance(spec))
         rows.append({"search": search, "spark": spark})
     return render(
@@ -117,7 +118,7 @@ def _whole(text: str | None) -> int | None:
 
 
 def _live_context(request, search: Search) -> dict:
-    spec = SearchSpec.from_json(search.spec)
+    spec = read_spec(search.spec)
     points = queries.curve(search)
     rate = queries.recent_rate(search, points) if search.is_active else _mean_rate(search)
     shown = search.result if search.result_id and search.state == Search.State.FINISHED else search.best

@@ -15,10 +15,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_safe
 
-from engine.spec import SearchSpec
 from webapp.experiments import access, code, describe, figures, queries, svg, words
 from webapp.experiments.models import Algorithm
 from webapp.experiments.share import EMBED_HEIGHT, EMBED_WIDTH, HEIGHT, WIDTH, Sharing, frame, picture
+from webapp.experiments.specs import read_spec
 from webapp.lib.security import CONTENT_SECURITY_POLICY
 
 CACHE_SECONDS = 3600
@@ -59,7 +59,7 @@ def embed(request, permalink: str):
     row = access.get_algorithm(request.user, permalink)
     finds = queries.finds_of(request.user, row)
     find = finds[0] if finds else None
-    spec = SearchSpec.from_json(find.search.spec) if find else None
+    spec = read_spec(find.search.spec) if find else None
     functions, annotation = code.annotated(row, features_size=spec.search_tasks.features if spec else None)
     measurement = queries.measurement_of(finds) if finds else None
     title = words.title(row, annotation, spec)
@@ -87,7 +87,7 @@ def oembed(request):
         return JsonResponse({"error": _("only the format json is spoken here")}, status=501)
     row = access.get_algorithm(request.user, _permalink_in(request))
     finds = queries.finds_of(request.user, row)
-    spec = SearchSpec.from_json(finds[0].search.spec) if finds else None
+    spec = read_spec(finds[0].search.spec) if finds else None
     _functions, annotation = code.annotated(row, features_size=spec.search_tasks.features if spec else None)
     sharing = Sharing.of(request, row, title=words.title(row, annotation, spec), words="")
     width = _at_most(request.GET.get("maxwidth"), EMBED_WIDTH)

@@ -7,9 +7,9 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from engine.spec import SearchSpec
 from webapp.experiments import access, comparing, describe
 from webapp.experiments.models import Search, Study
+from webapp.experiments.specs import read_spec
 from webapp.lib.csv_table import to_csv
 
 MOST = 12
@@ -71,7 +71,7 @@ def study(request, study_id: int):
             search for search in searches if comparing.shown_value(values[search.pk].get(only_path)) == only_value
         ]
     above = _score(request.GET.get("above", ""))
-    spec = SearchSpec.from_json(searches[0].spec) if searches else None
+    spec = read_spec(searches[0].spec) if searches else None
     if above is None and spec and not spec.stop.sufficient_fitness:
         above = _linear(searches)
     found = comparing.groups(searches, values, asked, above=above)
