@@ -24,6 +24,7 @@ ABOVO_LEASE_SECONDS = ENVIRONMENT.lease_seconds
 ABOVO_RESEND_SECONDS = ENVIRONMENT.resend_seconds
 ABOVO_TURN_SECONDS = ENVIRONMENT.turn_seconds
 ABOVO_MAX_FAILURES = ENVIRONMENT.max_failures
+ABOVO_METRICS_TOKEN = ENVIRONMENT.metrics_token
 ABOVO_QUOTA_ISLANDS = ENVIRONMENT.quota_islands
 ABOVO_QUOTA_SEARCH_SECONDS = ENVIRONMENT.quota_search_seconds
 ABOVO_QUOTA_UPLOAD_BYTES = ENVIRONMENT.quota_upload_bytes
@@ -251,9 +252,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "terse": {"()": "webapp.lib.log_format.TerseFormatter"},
+        "text": {"()": "webapp.lib.log_format.TerseFormatter"},
+        "json": {"()": "webapp.lib.log_format.JsonFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "terse"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": ENVIRONMENT.log_format}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "webapp": {"level": ENVIRONMENT.log_level},

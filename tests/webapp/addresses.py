@@ -61,6 +61,7 @@ NOTHING = Rule(nobody)
 """What is about things that only its query names: without one there is nothing; its own tests ask with one."""
 
 RULES = {
+    "metrics": NOTHING,
     "experiments:home": OPEN,
     "experiments:discoveries": OPEN,
     "experiments:learn": OPEN,

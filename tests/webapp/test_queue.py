@@ -6,7 +6,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from webapp.experiments.models import Island, QueuePause, Search, Worker
+from engine.checkpoint import READABLE
+from webapp.experiments.models import Checkpoint, Island, QueuePause, Search, Worker
 from webapp.experiments.services import queue, slices, workers
 from webapp.experiments.services.lease import Lease
 from webapp.experiments.services.slices import Outcome, run_next
@@ -52,6 +53,16 @@ def test_pauses_of_one_user_and_of_all(make_search, owner, stranger, administrat
     assert turn() is None and queue.should_give_way(stranger.pk)
     QueuePause.objects.all().delete()
     assert turn() == "paused"
+
+
+def test_an_island_saved_by_a_later_version_waits_for_a_worker_of_that_version(make_search, run, turn):
+    search = make_search(title="later")
+    run(search)
+    Checkpoint.objects.update(format_version=max(READABLE) + 1)
+    assert turn() is None
+    assert search.islands.get().failures == 0, "rolling an upgrade out breaks no search"
+    Checkpoint.objects.update(format_version=max(READABLE))
+    assert turn() == "later"
 
 
 def test_a_message_wakes_a_worker_for_whoever_is_next(make_search, engine, owner, stranger):

@@ -53,6 +53,8 @@ class Environment:
     email_from: str
     webhooks_to_private: bool
     log_level: str
+    log_format: str
+    metrics_token: str | None
     debug: bool
 
     @property
@@ -132,6 +134,8 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         email_from=get("ABOVO_EMAIL_FROM", "abovo@localhost", _matching(r"[^\s@<>]+@[^\s@<>]+", "one e-mail address")),
         webhooks_to_private=get("ABOVO_WEBHOOKS_TO_PRIVATE", "0", _choice("0", "1")) == "1",
         log_level=get("ABOVO_LOG_LEVEL", "INFO", _choice("DEBUG", "INFO", "WARNING", "ERROR")),
+        log_format=get("ABOVO_LOG_FORMAT", "TEXT", _choice("TEXT", "JSON")).lower(),
+        metrics_token=get("ABOVO_METRICS_TOKEN", "", _long_or_empty(16)),
         debug=get("ABOVO_DEBUG", "0", _choice("0", "1")) == "1",
     )
 
@@ -168,6 +172,8 @@ NAMES = (
     "ABOVO_EMAIL_FROM",
     "ABOVO_WEBHOOKS_TO_PRIVATE",
     "ABOVO_LOG_LEVEL",
+    "ABOVO_LOG_FORMAT",
+    "ABOVO_METRICS_TOKEN",
     "ABOVO_DEBUG",
 )
 

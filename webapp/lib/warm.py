@@ -59,3 +59,19 @@ def _digest() -> str:
     for path in [BASE_DIR / "requirements.txt", *sorted((BASE_DIR / "engine").rglob("*.py"))]:
         digest.update(f"{path.relative_to(BASE_DIR)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def main() -> int:
+    """`python -m webapp.lib.warm`: compile what is not compiled yet, before a worker takes work."""
+    from webapp.lib.environment import read_environment
+
+    cache = Path(os.environ.get("ABOVO_NUMBA_CACHE") or read_environment().home / "numba")
+    warming = Warming(cache, {**os.environ, "ABOVO_NUMBA_CACHE": str(cache)})
+    if warming.finish():
+        return 0
+    print("Ab Ovo: compiling the engine failed; `python -m engine search --preset digits` shows why", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
+from engine.checkpoint import READABLE
 from webapp.experiments.models import Island, QueuePause
 
 _NEXT = """
@@ -26,6 +27,12 @@ _NEXT = """
     JOIN experiments_search search ON search.id = island.search_id
     LEFT JOIN load ON load.owner = COALESCE(search.owner_id, 0)
     WHERE island.state = 'queued'
+      AND NOT EXISTS (
+        -- Saved by a later version: that is for workers of that version.
+        SELECT FROM experiments_checkpoint saved
+        WHERE saved.island_id = island.id AND saved.slice_number = island.slice_number
+          AND saved.format_version <> ALL (%s)
+      )
       AND NOT EXISTS (SELECT FROM paused WHERE paused.owner IN (-1, COALESCE(search.owner_id, 0)))
     ORDER BY COALESCE(load.running, 0), search.priority DESC, island.queued_at, island.id
     LIMIT 1
@@ -44,7 +51,7 @@ class Turn:
 def next_island() -> Turn | None:
     """Return the island whose turn it is; None if nothing waits that may run. It still has to be claimed."""
     with connection.cursor() as cursor:
-        cursor.execute(_NEXT)
+        cursor.execute(_NEXT, [list(READABLE)])
         row = cursor.fetchone()
     return None if row is None else Turn(*row)
 

@@ -29,6 +29,7 @@ from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.lease import SOLVED_ELSEWHERE, Lease, LeaseLost
 from webapp.experiments.services.migration import Exchange, forget_arrivals
 from webapp.experiments.services.steer import settle_search
+from webapp.lib.log_format import about
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def run_claimed(lease: Lease) -> Outcome:
     """Run an island that has been claimed, as `run_slices` does."""
     island_id, attempt = lease.island_id, lease.attempt
     try:
-        with lease:
+        with about(island=island_id, attempt=attempt), lease:
             return _run(lease)
     except LeaseLost:
         logger.warning("island %d, attempt %d: lease lost, the slice is dropped", island_id, attempt)
@@ -126,6 +127,7 @@ def _run(lease: Lease) -> Outcome:
         raise LeaseLost
     if lease.stop_asked or lease.pause_asked:
         return _end_without_running(lease)
+    logger.debug("search %d, island %d: slice %d begins", search.pk, island.index, island.slice_number + 1)
     note_turn(island, lease.owner)
     fetch_uploads(datasets_of(SearchSpec.from_json(search.spec)).values())
     evolution = live.take(island, search)
