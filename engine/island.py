@@ -453,6 +453,7 @@ def _space(spec: SearchSpec, capacities: Sequence[int]) -> Space:
         kinds=np.array(kinds, np.int64),
         cumulative=np.cumsum(shares) / shares.sum(),
         probability=np.array([spec.mutation_probability]),
+        analysis=programs.new_compact(sum(capacities), tuple(spec.registers)),
         paper_constants=np.array([spec.constant_rule == CONSTANT_RULES[1]]),
     )
 

@@ -15,9 +15,12 @@ MUTATIONS = {
     "remove": "engine.core.mutation_kinds:remove",
     "trade": "engine.core.mutation_kinds:trade",
     "randomize_algorithm": "engine.core.mutation_kinds:randomize_algorithm",
+    "graft": "engine.core.connected:graft",
+    "bypass": "engine.core.connected:bypass",
+    "rewire": "engine.core.connected:rewire",
 }
 """How a child differs from its parent: function(state, space, code, constants, lengths) changes a program in place.
-The kinds of the reference (semantics section 10)."""
+The first eight are those of the reference (semantics section 10), the others follow the data flow."""
 
 SELECTIONS = {
     "regularized": "engine.core.selection:regularized",

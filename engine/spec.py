@@ -244,7 +244,8 @@ class SearchSpec:
     algorithm on the final tasks, each with its own random numbers.
     selection: "regularized": a tournament's winner has a child and the oldest dies; "regularized_paper": the same, the
     oldest dying before the tournament instead of after it; "elitist": the worst dies; "random": random search, every
-    individual is drawn anew from the space, `initial` and mutations play no part. mutations: weight of each kind.
+    individual is drawn anew from the space, `initial` and mutations play no part. mutations: weight of each kind;
+    graft, bypass and rewire follow the data flow (engine/core/connected.py), the others are the reference's.
     constant_rule: how a constant is altered: "reference": times exp(N(0, 1)) or, in one of ten cases, its sign changed
     instead; "paper": times U[0.5, 2], and in one of ten cases its sign changed too. program: the initial program, or
     the functions given where `searched` is False.

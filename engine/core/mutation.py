@@ -40,6 +40,7 @@ class Space(NamedTuple):
     kinds: np.ndarray  # (n,) int64: mutation kinds with a weight
     cumulative: np.ndarray  # (n,) float64: running sum of their probabilities
     probability: np.ndarray  # (1,) float64: of mutating at all
+    analysis: tuple  # programs.Compact: buffers of the kinds that look at what is live
     paper_constants: np.ndarray  # (1,) bool: alter constants by the paper's rule, not the reference's
 
 
@@ -54,7 +55,8 @@ def _read_address(state, space, kind):
 
 
 @inner()
-def _write_address(state, space, kind):
+def write_address(state, space, kind):
+    """Return a random register of a type that instructions may write."""
     # s0 and v0 belong to label and features.
     if kind == 2:
         return below(state, space.registers[kind])
@@ -74,17 +76,17 @@ def _signed(state):
 
 
 @inner()
-def _random_operands(state, space, code, constants, row):
+def random_operands(state, space, code, constants, row):
     """Draw addresses and constants of the op at a row, in the reference's order; unused fields are zeroed."""
     op = code[row, 0]
-    _clear_row(code, constants, row)
+    clear_row(code, constants, row)
     code[row, 0] = op
     if IN1_TYPE[op] >= 0:
         code[row, 1] = _read_address(state, space, IN1_TYPE[op])
     if IN2_TYPE[op] >= 0:
         code[row, 2] = _read_address(state, space, IN2_TYPE[op])
     if OUT_TYPE[op] >= 0:
-        code[row, 3] = _write_address(state, space, OUT_TYPE[op])
+        code[row, 3] = write_address(state, space, OUT_TYPE[op])
     kind = CONSTANT_KIND[op]
     if kind == SCALAR_CONSTANT:
         constants[row, 0] = 2.0 * unit(state) - 1.0
@@ -106,7 +108,7 @@ def random_instruction(state, space, function, code, constants, row):
     """Draw an instruction anew: one of the function's ops, and all its operands."""
     begin = space.ops_start[function]
     code[row, 0] = space.ops[begin + below(state, space.ops_start[function + 1] - begin)]
-    _random_operands(state, space, code, constants, row)
+    random_operands(state, space, code, constants, row)
 
 
 @inner()
@@ -168,14 +170,14 @@ def alter_instruction(state, space, code, constants, row):
         return
     if CONSTANT_KIND[op] != NO_CONSTANT:
         if below(state, 2) == 0:
-            code[row, 3] = _write_address(state, space, OUT_TYPE[op])
+            code[row, 3] = write_address(state, space, OUT_TYPE[op])
         else:
             alter_constant(state, space, op, constants, row)
         return
     inputs = 2 if IN2_TYPE[op] >= 0 else 1
     choice = below(state, inputs + 1)
     if choice == inputs:
-        code[row, 3] = _write_address(state, space, OUT_TYPE[op])
+        code[row, 3] = write_address(state, space, OUT_TYPE[op])
     elif choice == 0:
         code[row, 1] = _read_address(state, space, IN1_TYPE[op])
     else:
@@ -183,7 +185,8 @@ def alter_instruction(state, space, code, constants, row):
 
 
 @inner()
-def _copy_row(code, constants, source, target):
+def copy_row(code, constants, source, target):
+    """Copy an instruction to another row."""
     for k in range(4):
         code[target, k] = code[source, k]
     for k in range(3):
@@ -191,7 +194,8 @@ def _copy_row(code, constants, source, target):
 
 
 @inner()
-def _clear_row(code, constants, row):
+def clear_row(code, constants, row):
+    """Make a row as if nothing had ever stood there."""
     for k in range(4):
         code[row, k] = 0
     for k in range(3):
@@ -204,7 +208,7 @@ def insert_instruction(state, space, function, code, constants, lengths):
     start = space.starts[function]
     row = start + below(state, lengths[function] + 1)
     for k in range(start + lengths[function], row, -1):
-        _copy_row(code, constants, k - 1, k)
+        copy_row(code, constants, k - 1, k)
     random_instruction(state, space, function, code, constants, row)
     lengths[function] += 1
 
@@ -214,9 +218,9 @@ def remove_instruction(state, space, function, code, constants, lengths):
     """Take a random instruction out. The function must have one."""
     start = space.starts[function]
     for k in range(start + below(state, lengths[function]), start + lengths[function] - 1):
-        _copy_row(code, constants, k + 1, k)
+        copy_row(code, constants, k + 1, k)
     lengths[function] -= 1
-    _clear_row(code, constants, start + lengths[function])
+    clear_row(code, constants, start + lengths[function])
 
 
 @inner()
@@ -227,6 +231,6 @@ def random_program(state, space, code, constants, lengths):
         low, high = space.min_sizes[function], space.max_sizes[function]
         size = low if low == high else low + below(state, high - low + 1)
         for row in range(space.starts[function] + size, space.starts[function] + lengths[function]):
-            _clear_row(code, constants, row)
+            clear_row(code, constants, row)
         lengths[function] = size
         randomize_function(state, space, function, code, constants, lengths)

@@ -110,6 +110,28 @@ def find_live(code, lengths, starts, first, compact):
     _backward(code, starts[0], lengths[0], first, needed, live)
 
 
+@inner()
+def needed_before(code, lengths, starts, first, compact, function, row):
+    """Write into compact.sets[1] the registers that something reads after the point before a row of a function.
+
+    Only right after find_live, whose fixpoint is in compact.sets[0].
+    """
+    before_predict, needed = compact.sets[0], compact.sets[1]
+    size = before_predict.shape[0]
+    features = first[1]
+    label, prediction = (first[1] + 2, first[1] + 1) if first[3] else (first[0], first[0] + 1)
+    for register in range(size):
+        needed[register] = before_predict[register]
+    if function == 1:
+        _backward(code, starts[2], lengths[2], first, needed, compact.live)
+        for register in range(size):
+            needed[register] |= before_predict[register]
+        needed[prediction] = 1
+        needed[label] = 0
+        needed[features] = 0
+    _backward(code, row, starts[function] + lengths[function] - row, first, needed, compact.live)
+
+
 @compiled()
 def keep_all(lengths, starts, compact):
     """Mark every instruction as live."""

@@ -22,6 +22,9 @@ MUTATIONS = {
     "insert": gettext_lazy("instruction inserted"),
     "remove": gettext_lazy("instruction removed"),
     "trade": gettext_lazy("instructions traded"),
+    "graft": gettext_lazy("operand grafted"),
+    "bypass": gettext_lazy("instruction bypassed"),
+    "rewire": gettext_lazy("operand rewired"),
 }
 
 FINISH_REASONS = {
