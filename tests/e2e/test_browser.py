@@ -99,7 +99,7 @@ def test_launch_watch_stop_and_read(product, page):
     page.keyboard.press("ArrowRight")
     assert page.locator("[data-trace] .register[tabindex='0']").count() == 1
     with page.expect_download() as download:
-        page.get_by_role("link", name="JSON", exact=True).click()
+        page.locator("a[href$='/program.json']").click()
     assert download.value.suggested_filename.endswith(".json")
     assert page.problems == []
 

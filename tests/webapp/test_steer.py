@@ -214,3 +214,21 @@ def test_delete_asks_first(client, make_search, run, owner, stranger):
     assert Search.objects.exists()
     assert client.post(address).headers["Location"] == reverse("experiments:searches")
     assert not Search.objects.exists()
+
+
+def test_the_log_counts_what_repeats(make_search):
+    from webapp.experiments import log
+    from webapp.experiments.services.events import note, note_migrants, note_turn
+
+    search = make_search()
+    island = search.islands.get()
+    for worker in ("a", "a", "b"):
+        note_turn(island, worker)
+        note_migrants(island, 3)
+    note_migrants(island, 0)
+    note(search.pk, "paused")
+    note_turn(island, "b")
+    assert [line.words for line in log.lines(search, limit=9)][::-1] == [
+        "Launched", "Worker a took it, for 2 turns", "Took in 9 algorithms of other islands", "Worker b took it, for 1 turn",
+        "Paused", "Worker b took it, for 1 turn",
+    ]  # fmt: skip

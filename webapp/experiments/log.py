@@ -39,6 +39,11 @@ def words(event: Event) -> str:
             return ngettext(
                 "Worker %(worker)s took it, for %(n)d turn", "Worker %(worker)s took it, for %(n)d turns", turns
             ) % {"worker": data.get("worker", "?"), "n": turns}
+        case "migrated":
+            taken = data.get("count", 1)
+            return ngettext(
+                "Took in %(n)s algorithm of another island", "Took in %(n)s algorithms of other islands", taken
+            ) % {"n": describe.count(taken)}
         case "retried":
             return _("Tried again (%(failures)s): %(reason)s") % {
                 "failures": data.get("failures", 1),
@@ -62,7 +67,6 @@ def words(event: Event) -> str:
         "finished": _("Finished"),
         "failed": _("Failed"),
         "replayed": _("Its limits were changed as it ended: the last slice runs again"),
-        "migrated": _("Migrants exchanged"),
         "tried-again": _("Tried again"),
     }
     return _with_name(known.get(event.kind, event.kind.replace("-", " ").replace("_", " ")), by)

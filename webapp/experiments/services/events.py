@@ -18,10 +18,32 @@ def note(search_id: int, kind: str, *, island_index: int | None = None, user=Non
 
 def note_turn(island: Island, worker: str) -> None:
     """Note that a worker has the island. Turns of one worker in a row are one line that counts them."""
-    own = Q(island_index=island.index) | Q(island_index=None)
-    last = Event.objects.filter(own, search_id=island.search_id).order_by("-id").first()
-    if last is not None and last.kind == "turn" and last.data.get("worker") == worker:
-        last.data = {**last.data, "turns": last.data["turns"] + 1, "until": timezone.now().isoformat()}
-        last.save(update_fields=["data"])
+    last = _last(island, "turn", "migrated")
+    turns = last.filter(kind="turn").first()
+    if turns is not None and turns.data.get("worker") == worker:
+        _add(turns, "turns", 1)
     else:
         note(island.search_id, "turn", island_index=island.index, worker=worker, turns=1)
+
+
+def note_migrants(island: Island, count: int) -> None:
+    """Note that an island took in algorithms of others. What comes while nothing else happens is one line that counts."""
+    if not count:
+        return
+    last = _last(island, "turn", "migrated").filter(kind="migrated").first()
+    if last is not None:
+        _add(last, "count", count)
+    else:
+        note(island.search_id, "migrated", island_index=island.index, count=count)
+
+
+def _last(island: Island, *kinds: str):
+    """Return the island's own latest lines of these kinds, down to the last line of any other kind that concerns it."""
+    own = Event.objects.filter(Q(island_index=island.index) | Q(island_index=None), search_id=island.search_id)
+    other = own.exclude(kind__in=kinds).order_by("-id").values_list("id", flat=True).first() or 0
+    return own.filter(kind__in=kinds, id__gt=other).order_by("-id")
+
+
+def _add(event: Event, name: str, more: int) -> None:
+    event.data = {**event.data, name: event.data.get(name, 0) + more, "until": timezone.now().isoformat()}
+    event.save(update_fields=["data"])

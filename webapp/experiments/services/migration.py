@@ -41,6 +41,8 @@ class Exchange:
         assert spec.migration is not None
         self.lease, self.island, self.count = lease, island, spec.migration.count
         self._departures: list[Departure] = []
+        self.taken = 0
+        """How many have been taken in since that was last noted in the search's log."""
         others = Island.objects.filter(search_id=island.search_id).values_list("index", "pk")
         self._islands = dict(others)
         self.crowd = len(self._islands)
@@ -64,6 +66,7 @@ class Exchange:
                 slice_number=self.island.slice_number + 1,
                 migrants=[[one.island, one.birth, one.algorithm.to_json()] for one in arrivals],
             )
+        self.taken += len(arrivals)
         return arrivals
 
     def committed(self) -> None:

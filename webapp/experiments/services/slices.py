@@ -24,7 +24,7 @@ from webapp.experiments.services.ancestry import record_individuals
 from webapp.experiments.services.baselines import ensure_baselines
 from webapp.experiments.services.datasets import fetch_uploads
 from webapp.experiments.services.dispatch import send_slice
-from webapp.experiments.services.events import note, note_turn
+from webapp.experiments.services.events import note, note_migrants, note_turn
 from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.lease import SOLVED_ELSEWHERE, Lease, LeaseLost
 from webapp.experiments.services.migration import Exchange, forget_arrivals
@@ -222,6 +222,8 @@ def commit_slice(
         record.record_checkpoint(island.pk, slice_number, checkpoint, format_version=CHECKPOINT_VERSION)
         if exchange is not None:
             forget_arrivals(island.pk, slice_number)
+            taken, exchange.taken = exchange.taken, 0
+            note_migrants(island, taken)
         island.save()
         workers.credit(lease.owner, gained["individuals"], gained["seconds"])
         # From here on the search's row is held: islands of one search take turns only for this last part.
