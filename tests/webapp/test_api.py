@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from engine.presets import preset, preset_names
 from engine.spec_toml import to_toml
 from webapp.api.wire import finite
-from webapp.experiments.models import Algorithm, Discovery, Island, Search
+from webapp.experiments.models import Algorithm, Dataset, Discovery, Island, Search
 from webapp.people.models import Profile, Role
 from webapp.people.services import accounts, tokens
 
@@ -157,7 +158,7 @@ def test_reading_needs_no_token_launching_does(anonymous, make_search):
     response = anonymous("post", "/searches", {"preset": "digits"})
     assert response.status_code == 401 and response.headers["WWW-Authenticate"] == "Bearer"
     assert anonymous.get("/account") == {
-        "name": None, "role": None, "scope": "launch", "may_launch": False, "islands_in_use": 0,
+        "name": None, "role": None, "scope": "launch", "may_launch": False, "islands_in_use": 0, "upload_bytes_in_use": 0,
         "limits": {"islands": None, "search_seconds": None, "upload_bytes": None},
     }  # fmt: skip
 
@@ -369,6 +370,54 @@ def test_evaluating_again(call, make_search, run):
     assert call.get(response.headers["Location"].partition(API)[2]) == data
     assert call("post", path, {"seed": 5}).json()["id"] == data["id"]
     assert call("post", path, {"dataset": "nowhere"}).status_code == 422
+
+
+# Data sets and studies
+
+
+def test_data_sets(call, anonymous, owner):
+    rows = {row["name"]: row for row in anonymous.get("/datasets")}
+    assert rows["digits"]["origin"] == "bundled" and "1,797 rows" in rows["digits"]["words"]
+    response = call.client.post(
+        f"{API}/datasets",
+        {"name": "mine", "files": SimpleUploadedFile("a.csv", b"x,label\n1,0\n2,1\n")},
+        headers=call.headers,
+    )
+    assert response.status_code == 202, response.content
+    assert response.json()["state"] == "checking" and response.headers["Location"].endswith("/datasets/mine")
+    assert Dataset.objects.get().owner == owner and response.json()["visibility"] == "private"
+    assert call.get("/datasets/mine")["bytes"] > 0
+    assert anonymous("get", "/datasets/mine").status_code == 404
+    assert "mine" not in [row["name"] for row in anonymous.get("/datasets")]
+    assert anonymous("delete", "/datasets/mine").status_code == 404
+    assert call("delete", "/datasets/digits").status_code == 409
+    assert call("delete", "/datasets/mine").status_code == 204
+    assert not Dataset.objects.exists()
+
+
+def test_bad_uploads(call):
+    for values in ({"name": "A b"}, {"name": "ok-name", "files": SimpleUploadedFile("a.exe", b"x")}, {}):
+        response = call.client.post(f"{API}/datasets", values, headers=call.headers)
+        assert response.status_code == 422 and response.json()["errors"]
+
+
+def test_studies(call, anonymous, stranger, call_as):
+    response = call(
+        "post",
+        "/studies",
+        {"preset": "digits", "repeats": 2, "grid": "population_size = 50, 60", "seed": 3, "visibility": "private"},
+    )
+    assert response.status_code == 201, response.content
+    data = response.json()
+    assert Search.objects.count() == 4 and set(data["varied"]) == {"population_size", "seed"}
+    assert [group["values"]["population_size"] for group in data["groups"]] == [50, 60]
+    assert [len(group["searches"]) for group in data["groups"]] == [2, 2] and data["groups"][0]["rate"] is None
+    assert call.get(f"/studies/{data['id']}")["title"] == data["title"]
+    assert [one["id"] for one in call.get("/studies")["items"]] == [data["id"]]
+    assert anonymous("get", f"/studies/{data['id']}").status_code == 404
+    assert call_as(stranger).get("/studies")["items"] == []
+    response = call("post", "/studies", {"preset": "digits", "grid": "nonsense = 1"})
+    assert response.status_code == 422 and response.json()["errors"][0]["field"] == "grid"
 
 
 # Errors and rates

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from engine.spec import SpecError
 from webapp.experiments import access, quotas
+from webapp.experiments.models import Dataset
 from webapp.experiments.services import steer
 from webapp.experiments.services.launch import launch_search
 from webapp.people.models import ApiToken, Invitation, Profile, Role
@@ -281,10 +282,11 @@ def test_limits_hold_for_steering_too(limited, administrator, make_search, digit
 
 
 def test_uploads(limited, administrator):
-    quotas.check_upload(limited, used=50, more=50)
+    Dataset.objects.create(owner=limited, name="half", bytes=50)
+    quotas.check_upload(limited, more=50)
     with pytest.raises(quotas.QuotaError, match="100 bytes"):
-        quotas.check_upload(limited, used=50, more=51)
-    quotas.check_upload(administrator, used=0, more=10**12)
+        quotas.check_upload(limited, more=51)
+    quotas.check_upload(administrator, more=10**12)
 
 
 def test_the_form_says_which_limit(client, limited):

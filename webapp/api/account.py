@@ -10,7 +10,7 @@ from ninja import Router
 from webapp.api import present
 from webapp.api.schemas import AccountOut, IndexOut
 from webapp.experiments import access
-from webapp.experiments.quotas import islands_in_use
+from webapp.experiments.quotas import islands_in_use, upload_bytes_in_use
 from webapp.people.limits import limits_of
 from webapp.people.roles import role_of
 
@@ -41,5 +41,6 @@ def account(request):
         "scope": request.scope,
         "may_launch": access.may_launch(user),
         "islands_in_use": islands_in_use(user) if user.is_authenticated else 0,
+        "upload_bytes_in_use": upload_bytes_in_use(user) if user.is_authenticated else 0,
         "limits": asdict(limits_of(user)),
     }

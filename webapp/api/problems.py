@@ -17,6 +17,7 @@ from ninja.errors import HttpError, ValidationError
 from engine.algorithm import ProgramError
 from engine.spec import SpecError
 from webapp.experiments.quotas import QuotaError
+from webapp.experiments.services.datasets import UploadError
 from webapp.experiments.services.evaluate import RefusedEvaluation
 from webapp.experiments.services.steer import SteerError
 
@@ -79,6 +80,10 @@ def add_handlers(api) -> None:
     @api.exception_handler(ProgramError)
     def program(request, error: ProgramError):
         return problem(422, str(error), kind="invalid", errors=[{"field": "program", "message": str(error)}])
+
+    @api.exception_handler(UploadError)
+    def upload(request, error: UploadError):
+        return problem(422, error.message, kind="invalid", errors=[{"field": error.field, "message": error.message}])
 
     @api.exception_handler(QuotaError)
     def quota(request, error: QuotaError):

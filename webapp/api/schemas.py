@@ -12,6 +12,13 @@ SearchState = Literal["queued", "starting", "running", "pausing", "paused", "sto
 Visibility = Literal["public", "unlisted", "private"]
 
 
+class ListOf(Schema):
+    """A page of a list."""
+
+    next_cursor: str | None
+    next: str | None = Field(description="Address of the next page.")
+
+
 class Strict(Schema):
     """What comes in: a field that nobody knows is a slip of the pen, not something to pass over."""
 
@@ -225,6 +232,62 @@ class EvaluationOut(Schema):
     failure_reason: str
 
 
+class DatasetOut(Schema):
+    """A data set that tasks can be made of."""
+
+    name: str
+    title: str
+    url: str
+    origin: Literal["bundled", "file", "upload"]
+    owner: str | None
+    visibility: Visibility
+    state: Literal["checking", "ready", "refused"]
+    reason: str = Field(description="Why it was refused.")
+    bytes: int | None
+    words: str = Field(description="What is in it, in a line; empty where that is not known yet.")
+
+
+class StudyIn(LaunchIn):
+    """Searches to start together: one specification, repeated over seeds, or varied over a grid."""
+
+    repeats: int = Field(1, ge=1, le=100, description="Seeds for each point of the grid.")
+    grid: str = Field("", max_length=10_000, description="Lines such as `population_size = 50, 100`.")
+
+
+class GroupOut(Schema):
+    """Searches of a study that differ in their seed only."""
+
+    values: dict[str, Any]
+    searches: list[int]
+    ended: int
+    successes: int
+    rate: float | None
+    low: float | None = Field(description="Wilson's 95 % interval of the rate.")
+    high: float | None
+    median_score: float | None
+
+
+class StudyOut(Schema):
+    id: int
+    url: str
+    api_url: str
+    title: str
+    owner: str | None
+    visibility: Visibility
+    varied: list[str]
+    created_at: datetime
+
+
+class StudyDetail(StudyOut):
+    """A study with its successes: a search that solved its tasks, or scored above `above`."""
+
+    groups: list[GroupOut]
+
+
+class StudyList(ListOf):
+    items: list[StudyOut]
+
+
 class LimitsOut(Schema):
     islands: int | None
     search_seconds: float | None
@@ -239,6 +302,7 @@ class AccountOut(Schema):
     scope: Literal["read", "launch"]
     may_launch: bool
     islands_in_use: int
+    upload_bytes_in_use: int
     limits: LimitsOut
 
 
@@ -250,13 +314,6 @@ class IndexOut(Schema):
     searches: str
     algorithms: str
     presets: str
-
-
-class ListOf(Schema):
-    """A page of a list."""
-
-    next_cursor: str | None
-    next: str | None = Field(description="Address of the next page.")
 
 
 class SearchList(ListOf):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
+from django.db.models import Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from engine.spec import SearchSpec, SpecError
 from webapp.experiments.describe import count, duration
-from webapp.experiments.models import Island, Search
+from webapp.experiments.models import Dataset, Island, Search
 from webapp.people.limits import Limits, limits_of
 
 
@@ -34,23 +35,29 @@ class Usage:
     """What an account uses, and its limits (None: none)."""
 
     islands: int
+    upload_bytes: int
     limits: Limits
 
 
 def usage_of(user) -> Usage:
     """Return what an account uses of the machines."""
-    return Usage(islands=islands_in_use(user), limits=limits_of(user))
+    return Usage(islands=islands_in_use(user), upload_bytes=upload_bytes_in_use(user), limits=limits_of(user))
+
+
+def upload_bytes_in_use(owner) -> int:
+    """Return how many bytes the owner's uploaded data sets hold."""
+    return Dataset.objects.filter(owner=owner).aggregate(total=Sum("bytes"))["total"] or 0
 
 
 def check_islands(owner, *, more: int) -> None:
     """Raise QuotaError if the owner may not have so many more islands at work.
 
-    Call it in the transaction that adds them: it holds the account's row, so that two requests cannot both fit.
+    Call it in the transaction that adds them.
     """
     limit = limits_of(owner).islands
     if limit is None:
         return
-    get_user_model().objects.select_for_update().get(pk=owner.pk)
+    _hold(owner)
     used = islands_in_use(owner)
     if used + more > limit:
         message = ngettext(
@@ -81,11 +88,20 @@ def check_budget(owner, spec: SearchSpec) -> None:
         )
 
 
-def check_upload(owner, *, used: int, more: int) -> None:
-    """Raise QuotaError if `more` bytes besides the `used` ones are over the owner's limit."""
+def check_upload(owner, *, more: int) -> None:
+    """Raise QuotaError if `more` bytes are over what the owner may keep. Call it in the transaction that adds them."""
     limit = limits_of(owner).upload_bytes
-    if limit is not None and used + more > limit:
+    if limit is None:
+        return
+    _hold(owner)
+    used = upload_bytes_in_use(owner)
+    if used + more > limit:
         message = _("Your account may keep %(limit)s bytes of data; it has %(used)s, and this would add %(more)s.") % {
             "limit": f"{limit:,}", "used": f"{used:,}", "more": f"{more:,}",
         }  # fmt: skip
         raise QuotaError("upload_bytes", message, used=used, wanted=more, limit=limit)
+
+
+def _hold(owner) -> None:
+    """Hold the account's row, so that of two requests at once the second counts what the first has added."""
+    get_user_model().objects.select_for_update().get(pk=owner.pk)

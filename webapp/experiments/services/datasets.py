@@ -17,7 +17,6 @@ from pathlib import PurePosixPath
 
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
 from django.utils.translation import gettext as _
 
 from engine.datasets import OFFICIAL, DatasetError, data_folder, dataset_names, load_dataset
@@ -60,8 +59,7 @@ def receive_upload(
     stored: list[str] = []
     try:
         with transaction.atomic():
-            used = Dataset.objects.filter(owner=owner).aggregate(total=Sum("bytes"))["total"] or 0
-            check_upload(owner, used=used, more=size)
+            check_upload(owner, more=size)
             dataset = Dataset.objects.create(
                 owner=owner, name=name, title=title.strip(), visibility=visibility, files=targets,
                 bytes=size,
