@@ -109,6 +109,8 @@ class Search:
         count = max(1, min(until_point, int(self._speed * _CHUNK_SECONDS)))
         if stop.max_individuals:
             count = min(count, stop.max_individuals - island.individuals)
+        if stop.max_total_individuals:
+            count = min(count, stop.max_total_individuals - self._totals.individuals - island.individuals)
         if self._exchanges_here():
             count = min(count, self._next_exchange - island.individuals)
         if stop.stagnation:
@@ -128,6 +130,8 @@ class Search:
                 return "solved"
         if status == STEPS_SPENT:
             return "max_train_steps"
+        if self._all_tried():
+            return "max_total_individuals"
         if stop.max_individuals and island.individuals >= stop.max_individuals:
             return "max_individuals"
         if stop.stagnation and island.births - self._last_find_births >= stop.stagnation:
@@ -171,10 +175,10 @@ class Search:
             self._consider(self._candidates())
         stop = self.spec.stop
         solved = self._is_solved()
-        out_of_time = reason == "max_seconds"
+        spent = reason == "max_seconds" or self._all_tried()
         last = stop.max_experiments is not None and self.experiment + 1 >= stop.max_experiments
-        # Without an unseen score to reach, one experiment is the search.
-        if solved or out_of_time or last or (stop.max_experiments is None and stop.sufficient_fitness is None):
+        # Without an unseen score to reach, one experiment is the search, unless there is a number of programs to try.
+        if solved or spent or last or not self._goes_on():
             self._finish("solved" if solved else reason)
             return
         self._totals = self._counters()
@@ -183,6 +187,14 @@ class Search:
         self.experiment += 1
         self._next_point, self._last_find_births, self._latest_finds = 1, 0, []
         self._new_island(births, steps)
+
+    def _all_tried(self) -> bool:
+        most = self.spec.stop.max_total_individuals
+        return bool(most) and self._totals.individuals + self.island.individuals >= most
+
+    def _goes_on(self) -> bool:
+        stop = self.spec.stop
+        return any((stop.max_experiments, stop.sufficient_fitness is not None, stop.max_total_individuals))
 
     def _candidates(self) -> list[Find]:
         """Return what selection looks at: the latest finds, and the population's best."""

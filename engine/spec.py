@@ -189,7 +189,7 @@ class StopSpec:
     An experiment ends at max_individuals or max_train_steps (cache probes included, summed over tasks), or after
     `stagnation` individuals without a better one. Then its candidates are scored on the select tasks, and the next
     experiment begins, until the best score there exceeds sufficient_fitness, or max_experiments have run, or max_seconds
-    of engine time have passed. An individual whose own score is the best so far and exceeds sufficient_fitness is
+    of engine time have passed, or max_total_individuals have been tried in all experiments. An individual whose own score is the best so far and exceeds sufficient_fitness is
     scored on the select tasks at once, so that a search that has succeeded does not go on.
     """
 
@@ -197,21 +197,24 @@ class StopSpec:
     max_train_steps: int | None = None
     max_seconds: float | None = None
     max_experiments: int | None = None
+    max_total_individuals: int | None = None
     sufficient_fitness: float | None = None
     stagnation: int | None = None
 
     def check(self, path: str) -> None:
         """Raise SpecError at the first field out of range."""
-        for name in ("max_individuals", "max_train_steps", "max_experiments", "stagnation"):
+        for name in ("max_individuals", "max_train_steps", "max_experiments", "max_total_individuals", "stagnation"):
             if getattr(self, name) is not None:
                 _whole(path, name, getattr(self, name), 1, 10**15)
         for name, high in (("max_seconds", 1e9), ("sufficient_fitness", 1.0)):
             if getattr(self, name) is not None:
                 _number(path, name, getattr(self, name), 0.0, high)
-        if not any((self.max_individuals, self.max_train_steps, self.max_seconds)):
-            raise SpecError(path, "no limit: set max_individuals, max_train_steps or max_seconds")
-        if not (self.max_seconds or self.max_experiments):
-            raise SpecError(path, "no end: set max_experiments or max_seconds")
+        if not any((self.max_individuals, self.max_train_steps, self.max_seconds, self.max_total_individuals)):
+            raise SpecError(
+                path, "no limit: set max_individuals, max_train_steps, max_seconds or max_total_individuals"
+            )
+        if not (self.max_seconds or self.max_experiments or self.max_total_individuals):
+            raise SpecError(path, "no end: set max_experiments, max_seconds or max_total_individuals")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from engine.algorithm import ProgramError, Registers
 from engine.cli.common import Refusal
 
 # Engine errors that are the user's to mend. Those of modules that import numpy are looked up by name when raised.
-_REFUSED = ("ProgramError", "SpecError", "TaskError", "DatasetError", "Refusal")
+_REFUSED = ("ProgramError", "SpecError", "TaskError", "DatasetError", "StudyError", "Refusal")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
         help="populations that exchange algorithms (the result depends on it)",
     )
     search.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+    study = add("study", "cli.study", "compare: repeats and arms of a comparison, resumable, with intervals")
+    study.add_argument("file", metavar="FILE", help="the study, as TOML; docs/studies/ has examples")
+    study.add_argument("--out", metavar="FOLDER", help="where it is kept (default: studies/NAME of the file)")
+    study.add_argument("--repeats", type=_whole(1, 10_000), metavar="N", help="instead of the file's")
+    study.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
 
     presets = add("presets", "cli.show", "list the ready specifications, or show one")
     presets.add_argument("name", metavar="NAME", nargs="?", help="show this one")

@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
     spec = _spec(args)
     seeds = [args.seed + worker * _WORKER_SEED_STEP for worker in range(args.workers)]
     progress = Progress(sys.stderr)
-    with _interruptible() as stop:
+    with interruptible() as stop:
         progress.say("compiling, or loading what an earlier run compiled …")
         began = time.perf_counter()
         _warm_up(spec, args.seed)
@@ -117,7 +117,7 @@ def _run_islands(
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
+def interruptible() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C (or a request to end) into an event; a second one interrupts as usual."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -47,6 +47,18 @@ def test_another_data_set_gives_all_its_pairs(digits):
     SearchSpec.from_json({**digits.to_json(), "final_tasks": {**tasks.__dict__}})
 
 
+def test_tasks_shrink_to_what_a_data_set_has(find):
+    """The smallest pair of wine's classes has 107 rows; 240 + 100 examples keep their proportion."""
+    tasks = evaluate.fitted(evaluate.tasks_for(SearchSpec.from_json(find.search.spec), "wine"))
+    assert (tasks.train_examples, tasks.valid_examples) == (76, 31)
+    evaluation = evaluate.ask(find=find, dataset="wine", seed=5)
+    evaluate.evaluate_next()
+    evaluation.refresh_from_db()
+    assert evaluation.data["tasks"]["train_examples"] == 76
+    own = evaluate.tasks_for(SearchSpec.from_json(find.search.spec), "digits")
+    assert evaluate.fitted(own) == own
+
+
 def test_a_data_set_that_does_not_fit_is_said_and_may_be_tried_again(find):
     evaluation = evaluate.ask(find=find, dataset="diabetes", seed=5)
     evaluate.evaluate_next()

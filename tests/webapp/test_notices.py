@@ -166,6 +166,8 @@ def test_the_form(client, owner, settings, posts):
     client.force_login(owner)
     for values, field in (
         ({"webhook_url": "ftp://x"}, "webhook_url"),
+        ({"webhook_url": "http://127.0.0.1/"}, "webhook_url"),
+        ({"webhook_url": "http://[::1]/"}, "webhook_url"),
         ({"by_email": "on"}, "email"),
         ({"by_email": "on", "email": "nobody"}, "email"),
     ):

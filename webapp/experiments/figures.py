@@ -162,6 +162,7 @@ def evaluation(one: Evaluation, spec: SearchSpec) -> dict[str, Any]:
         "error": error,
         "failed": sum(value is None for value in single),
         "words": describe.task_words(TaskSpec(**one.data["tasks"])),
+        "examples": one.data["tasks"]["train_examples"],
         "baselines": baselines,
         "wins": wins(single, known),
         "strip": task_strip(score, single, baselines, floor=queries.chance(spec)) if score is not None else None,

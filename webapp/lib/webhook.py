@@ -64,6 +64,13 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
+def refuse_private_number(host: str) -> None:
+    """Raise WebhookError for a host written as a number that is not public; what a name leads to is known when it is used."""
+    with contextlib.suppress(ValueError):
+        if not is_public(host):
+            raise WebhookError(f"{host} is not an address of the public internet", permanent=True)
+
+
 def post(url: str, body: bytes, headers: dict[str, str], *, to_private: bool = False, seconds: float = SECONDS) -> int:
     """Send the body; return the status, one of 200 to 299. Raises WebhookError for every other outcome."""
     scheme, host, port, target = check_address(url)

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from webapp.lib.webhook import WebhookError, check_address
+from webapp.lib.webhook import WebhookError, check_address, refuse_private_number
 from webapp.people.models import ApiToken, Profile, Role
 from webapp.people.services import login
 from webapp.people.throttle import client_address
@@ -103,7 +103,9 @@ class NoticesForm(forms.Form):
         url = self.cleaned_data["webhook_url"].strip()
         if url:
             try:
-                check_address(url)
+                _scheme, host, _port, _target = check_address(url)
+                if not settings.ABOVO_WEBHOOKS_TO_PRIVATE:
+                    refuse_private_number(host)
             except WebhookError as error:
                 raise ValidationError(str(error)) from None
         return url

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -32,6 +33,9 @@ VERSION = 1
 PATIENCE = timedelta(minutes=10)
 """After which an evaluation that was begun is begun anew: its worker has died."""
 
+LEAST_EXAMPLES = 10
+"""Training examples of a task that is made smaller to fit a data set."""
+
 MOST_WAITING = 100
 """Evaluations that may wait at the same time."""
 
@@ -49,6 +53,25 @@ def tasks_for(spec: SearchSpec, dataset: str) -> TaskSpec:
     if dataset and dataset != tasks.dataset:
         tasks = replace(tasks, dataset=dataset, pairs="search", held_out_pairs=())
     return tasks
+
+
+def fitted(tasks: TaskSpec) -> TaskSpec:
+    """Return the tasks with as many examples as their data set has for each, in the same proportion, but no more than before.
+
+    Raises DatasetError where the data set cannot be read. Where it has far too few, the tasks' own check says so.
+    """
+    from engine.datasets import load_dataset
+
+    dataset = load_dataset(tasks.dataset)
+    if tasks.kind == "projected" and len(dataset.labels):
+        rows = sum(sorted(np.bincount(dataset.labels).tolist())[:2])
+    else:
+        rows = len(dataset.features)
+    wanted = tasks.train_examples + tasks.valid_examples
+    if dataset.test_labels is not None or rows >= wanted:
+        return tasks
+    train = max(round(rows * tasks.train_examples / wanted), LEAST_EXAMPLES)
+    return replace(tasks, train_examples=train, valid_examples=max(rows - train, 1))
 
 
 def ask(*, find: Find, dataset: str = "", seed: int | None = None, owner=None) -> Evaluation:
@@ -116,7 +139,9 @@ def evaluate(evaluation: Evaluation) -> dict[str, Any]:
 
     spec = SearchSpec.from_json(evaluation.find.search.spec)
     tasks_spec = tasks_for(spec, evaluation.dataset)
-    fetch_uploads([tasks_spec.dataset] if tasks_spec.dataset else [])
+    if tasks_spec.dataset:
+        fetch_uploads([tasks_spec.dataset])
+        tasks_spec = fitted(tasks_spec)
     tasks = build_tasks(tasks_spec, seed=evaluation.seed, role="final")
     programs = {FOUND: Program.from_json(evaluation.find.algorithm.program)}
     programs |= {name: counterpart(name, vector_labels=spec.vector_labels).build() for name in SHOWN}

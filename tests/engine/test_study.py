@@ -1,0 +1,199 @@
+"""Studies: reading, equal budgets, cuts, statistics against known values, the files of docs/studies."""
+
+import json
+import random
+import tomllib
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from engine.cli.main import main
+from engine.study import Folder, Run, StudyError, run_study, study_from_toml
+from engine.study_table import bootstrap_mean, curves, summary, table, wilson
+
+STUDIES = sorted((Path(__file__).parents[2] / "docs/studies").glob("*.toml"))
+
+SMALL = """
+name = "small"
+repeats = 2
+individuals = 6000
+baselines = ["linear"]
+
+[base]
+preset = "linear-learning-only"
+
+[base.changes]
+population_size = 100
+stop = {max_individuals = 2500}
+search_tasks = {features = 4, count = 4, train_examples = 40, valid_examples = 20}
+select_tasks = {features = 4, count = 4, train_examples = 40, valid_examples = 20}
+final_tasks = {features = 4, count = 4, train_examples = 40, valid_examples = 20}
+
+[[arms]]
+name = "evolution"
+against = "random, no cache"
+
+[[arms]]
+name = "random, no cache"
+changes = {selection = "random", stop = {sufficient_fitness = 1.0}, hurdle = {train_examples = 10, valid_examples = 5}}
+without = ["fec"]
+"""
+
+
+def small(**changes):
+    return study_from_toml({**tomllib.loads(SMALL), **changes})
+
+
+def without_times(runs):
+    rows = []
+    for run in runs:
+        row = asdict(run)
+        row["seconds"], row["curve"] = 0, [point[1:] for point in run.curve]
+        row["evaluations"] = 0  # a cut forgets what is only remembered to save time
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_the_studies_of_the_documentation_are_valid(path):
+    study = study_from_toml(tomllib.loads(path.read_text()))
+    assert study.name == path.stem and study.title and path.name in path.read_text()
+
+
+def test_arms_are_the_base_with_changes_and_the_budget_of_all():
+    evolution, chance = small().arms
+    assert (evolution.spec.selection, chance.spec.selection) == ("regularized", "random")
+    assert evolution.spec.fec is not None and chance.spec.fec is None and chance.spec.hurdle.train_examples == 10
+    for arm in small().arms:
+        stop = arm.spec.stop
+        assert (stop.max_total_individuals, stop.max_individuals, stop.max_seconds) == (6000, 2500, None)
+    assert evolution.spec.search_tasks.features == 4 and not evolution.spec.predict.searched
+
+
+def test_runs_are_interleaved_and_take_turns_at_being_first():
+    assert list(small(repeats=3).runs()) == [(0, 0), (1, 0), (1, 1), (0, 1), (0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"repeat": 2}, "study.repeat: unknown field"),
+        ({"repeats": 0}, "study.repeats: 0 is not allowed"),
+        ({"repeats": True}, "study.repeats: True is not of the right kind"),
+        ({"seconds": 5.0}, "study: needs either seconds or individuals"),
+        ({"arms": []}, "study.arms: none given"),
+        ({"arms": [{"name": "a"}, {"name": "a"}]}, 'study.arms: "a" is there twice'),
+        ({"arms": [{"name": "a", "against": "b"}]}, 'study.arms: "a" is there twice, or is against an arm that is not'),
+        ({"arms": [{"name": "a", "changes": {"selection": "x"}}]}, 'study.arms[0]: selection: "x" is not allowed'),
+        ({"arms": [{"name": "a", "without": ["select_tasks"]}]}, "study.arms[0]: needs select_tasks"),
+        ({"base": {}, "arms": [{"name": "a"}]}, "study.arms[0].preset: missing"),
+        ({"baselines": ["nothing"]}, 'study.baselines: "nothing" is not known'),
+    ],
+)
+def test_refuses_naming_the_field(change, message):
+    with pytest.raises(StudyError) as caught:
+        small(**change)
+    assert str(caught.value).startswith(message)
+
+
+def test_runs_have_the_budget_and_the_same_tasks(tmp_path):
+    runs = run_study(small(), Folder(tmp_path, small()))
+    assert [(run.arm, run.repeat) for run in runs] == [(arm.name, k) for arm in small().arms for k in range(2)]
+    for run in runs:
+        assert run.individuals == 6000 or (run.solved and run.individuals < 6000)
+        scores = [point[2] for point in run.curve]
+        assert scores == sorted(scores) and scores[-1] >= run.select_fitness - 1e-12
+    chance = [run for run in runs if run.arm == "random, no cache"]
+    assert all(run.experiments == 3 and run.cut > 0 for run in chance)
+
+
+def test_cut_at_random_and_gone_on_with_it_is_the_same_study(tmp_path):
+    study = small()
+    expected = run_study(study, Folder(tmp_path / "whole", study))
+    source, cuts = random.Random(4), 0
+    while True:
+        left = source.randrange(1, 30)
+
+        def stop():
+            nonlocal left
+            left -= 1
+            return left < 0
+
+        runs = run_study(study, Folder(tmp_path / "cut", study), should_stop=stop, slice_seconds=0.0)
+        if len(runs) == 4:
+            break
+        cuts += 1
+    assert cuts >= 5
+    assert without_times(runs) == without_times(expected)
+    assert not list((tmp_path / "cut").rglob("*.part"))
+
+
+def test_a_damaged_state_costs_its_run_only(tmp_path):
+    study = small(repeats=1)
+    expected = run_study(study, Folder(tmp_path / "whole", study))
+    calls = iter([False] * 2 + [True] * 100)
+    run_study(study, Folder(tmp_path / "cut", study), should_stop=lambda: next(calls), slice_seconds=0.0)
+    current = tmp_path / "cut/current.bin"
+    current.write_bytes(current.read_bytes()[:-7])
+    assert without_times(run_study(study, Folder(tmp_path / "cut", study))) == without_times(expected)
+
+
+def test_a_folder_holds_one_study_but_more_repeats_may_come(tmp_path):
+    Folder(tmp_path, small())
+    Folder(tmp_path, small(repeats=5))
+    with pytest.raises(StudyError, match="holds another study"):
+        Folder(tmp_path, small(individuals=7000))
+
+
+def run_of(arm, repeat, solved, individuals, select=0.5, baseline=0.4):
+    return Run(
+        arm, repeat, repeat, solved=solved, individuals=individuals, seconds=individuals / 1000, select_fitness=select,
+        baselines={"linear": baseline}, curve=[[0.1, 10, select / 2], [0.2, 20, select]],
+    )  # fmt: skip
+
+
+def test_intervals():
+    assert wilson(0, 10, 0.95) == pytest.approx((0.0, 0.27753), abs=1e-4)
+    assert wilson(6, 10, 0.95) == pytest.approx((0.31267, 0.83182), abs=1e-4)
+    assert wilson(10, 10, 0.95)[1] == 1.0 and wilson(0, 0, 0.95) == (0.0, 1.0)
+    low, high = bootstrap_mean([0.0, 1.0] * 50, 0.95)
+    assert low == pytest.approx(0.4, abs=0.02) and high == pytest.approx(0.6, abs=0.02)
+    assert bootstrap_mean([0.25], 0.95) == (0.25, 0.25)
+
+
+def test_outcome_and_its_table():
+    study = small(repeats=4)
+    runs = [run_of("evolution", k, k > 0, 1000, select=0.9 - k / 10) for k in range(4)]
+    others = [run_of("random, no cache", k, False, 50_000, select=0.3) for k in range(4)]
+    outcome = summary(study, [*runs, *others])
+    first, second = outcome["arms"]
+    assert first["solved"] == 3 and first["solutions_a_million_programs"] == 750.0 and first["seconds_to_solve"] == 1.0
+    # Nothing found in 200,000: with 95% confidence fewer than 3.0 such programs among so many.
+    assert first["ratio"]["at_least"] == pytest.approx(750e-6 / (2.9957 / 200_000), rel=1e-3)
+    assert first["beats"]["linear"]["runs"] == 4 and second["beats"]["linear"]["runs"] == 0
+    text = table(outcome)
+    assert text.count("\n") == 4 and "3/4 (0.30–0.95)" in text and "more than 50.1 × random, no cache" in text
+    assert len({line.count("|") for line in text.splitlines()}) == 1
+    found = [replace(run, solved=run.repeat < 2) for run in others]
+    ratio = summary(study, [*runs, *found])["arms"][0]["ratio"]
+    assert ratio["ratio"] == pytest.approx(75.0) and ratio["interval"][0] < 75 < (ratio["interval"][1] or 1e9)
+    json.dumps(summary(study, []), allow_nan=False)
+    assert "–" in table(summary(study, []))
+    rows = curves(runs).splitlines()
+    assert rows[0] == "arm,repeat,seed,seconds,individuals,best_select" and len(rows) == 1 + 4 * 3
+
+
+def test_command_line(tmp_path, capsys):
+    file = tmp_path / "small.toml"
+    file.write_text(SMALL.replace("repeats = 2", "repeats = 1"))
+    out = tmp_path / "out"
+    assert main(["study", str(file), "--out", str(out), "--json"]) == 0
+    outcome = json.loads(capsys.readouterr().out)
+    assert outcome["runs"] == 2 and outcome == json.loads((out / "summary.json").read_text())
+    assert (out / "table.md").read_text().startswith("| arm | runs |")
+    assert (out / "curves.csv").read_text().count("\n") > 2
+    assert main(["study", str(file), "--out", str(out)]) == 0  # nothing left to run
+    assert capsys.readouterr().out == (out / "table.md").read_text()
+    file.write_text("name = ")
+    assert main(["study", str(file)]) == 2 and "not valid TOML" in capsys.readouterr().err
