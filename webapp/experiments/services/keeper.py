@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import socket
 import threading
 from collections.abc import Callable
 
 import psutil
 from celery.signals import worker_ready, worker_shutdown
+from django.conf import settings
 from django.db import DatabaseError, connection
 
 from webapp.experiments.services import workers
@@ -31,6 +33,7 @@ class Keeper:
     def __init__(self, *, slots: int, on_drain: Callable[[bool], None]):
         self.slots, self.on_drain = slots, on_drain
         self._draining = False
+        self._alive = settings.ABOVO_HOME / f"alive-{socket.gethostname()}"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
@@ -46,6 +49,8 @@ class Keeper:
     def look(self) -> None:
         """Do everything once. Raises DatabaseError."""
         worker = workers.renew(slots=self.slots)
+        # For health checks of containers: database and keeper are well.
+        self._alive.touch()
         if worker.draining != self._draining:
             self._draining = worker.draining
             self.on_drain(worker.draining)
@@ -60,12 +65,13 @@ class Keeper:
             while True:
                 try:
                     self.look()
-                except DatabaseError as error:  # it may be back for the next look
-                    logger.warning("the database is away: %s", str(error).strip().partition("\n")[0])
+                except (DatabaseError, OSError) as error:  # it may be back for the next look
+                    logger.warning("the keeper could not look: %s", str(error).strip().partition("\n")[0])
                     connection.close()
                 if self._ended.wait(SECONDS):
                     break
             workers.leave()
+            self._alive.unlink(missing_ok=True)
         except DatabaseError:  # the row grows old, and is taken for gone
             pass
         finally:
