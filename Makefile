@@ -44,6 +44,10 @@ lint: install-dev ## ruff, mypy and the import rules
 format: install-dev ## format the Python code
 	@$(VENV)/ruff check --fix . && $(VENV)/ruff format .
 
+messages: install-dev ## bring the catalogues under locale/ up to date (needs gettext's tools)
+	@$(VENV)/python manage.py engine_texts > var/engine_texts.py && mv var/engine_texts.py webapp/experiments/engine_texts.py
+	@$(VENV)/python manage.py makemessages -l ko --no-location --no-wrap --no-obsolete --ignore=.venv --ignore=tests --ignore=var
+
 bench: install ## measure the engine
 	@$(VENV)/python -m engine bench
 
@@ -54,4 +58,4 @@ clean: ## remove .venv/ and caches (never var/)
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find engine webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help python install install-dev run test test-engine test-web fuzz-api lint format bench lock clean
+.PHONY: help python install install-dev run test test-engine test-web fuzz-api lint format messages bench lock clean

@@ -14,6 +14,7 @@ from engine.algorithm import Algorithm as Program
 from engine.presets import HELD_OUT_PAIRS, preset, preset_names
 from engine.spec import FecSpec, SearchSpec, SpecError, TaskSpec
 from webapp.experiments import access, queries
+from webapp.experiments.words import engine_text
 
 MOST_TOML = 200_000
 ROLES = ("search_tasks", "select_tasks", "final_tasks")
@@ -43,7 +44,7 @@ def base_of(key: str, user, *, toml: str = "") -> Base:
     if key not in preset_names():
         raise SpecError("preset", _("“%(key)s” is no valid choice.") % {"key": key[:60]})
     spec = preset(key)
-    return Base(key, spec.title, spec)
+    return Base(key, engine_text(spec.title), spec)
 
 
 def spec_from_toml(text: str) -> SearchSpec:
@@ -96,7 +97,8 @@ def on_data(spec: SearchSpec, name: str, facts: Mapping) -> SearchSpec:
     facts: as in data_facts. Raises SpecError where no task can be made of the data.
     """
     changes: dict = {
-        "title": _("%(what)s, on “%(data)s”") % {"what": spec.title.split(",")[0] or spec.name, "data": name}
+        "title": _("%(what)s, on “%(data)s”")
+        % {"what": engine_text(spec.title).split(",")[0] or spec.name, "data": name}
     }
     changes["name"] = f"{spec.name}-{name}"[:100]
     for role in ROLES:

@@ -22,6 +22,7 @@ from webapp.experiments.services.launch import SEED_LIMIT, check_datasets, datas
 from webapp.experiments.services.studies import MOST_SEARCHES, parse_grid
 from webapp.experiments.spec_fields import Leaf
 from webapp.experiments.spec_words import GROUPS, SECTIONS, section_of, words_of
+from webapp.experiments.words import engine_text
 
 FIRST_PRESETS = ("digits", "linear-demo", "digits-all-ops")
 """What a newcomer is offered; the others are folded."""
@@ -313,10 +314,10 @@ class LaunchForm(forms.Form):
                 title, spec = self.extra.title, self.extra.spec
             else:
                 spec = base_of(key, self.user).spec
-                title = spec.title
+                title = engine_text(spec.title)
             missing = next((name for name in datasets_of(spec).values() if name not in self.data_names), "")
             limit = duration(spec.stop.max_seconds) if spec.stop.max_seconds else ""
-            choices.append((radio, title, spec.description, limit, spec.name, missing))
+            choices.append((radio, title, engine_text(spec.description), limit, spec.name, missing))
         first = len(FIRST_PRESETS) + (self.extra is not None)
         return choices[:first], choices[first:]
 

@@ -135,6 +135,11 @@ def note(text: str) -> str:
     return str(NOTES.get(text, text))
 
 
+def engine_text(text: str) -> str:
+    """Translate what the engine says in English: what an op means, what a preset is. As it is, where nobody has."""
+    return _(text) if text else ""
+
+
 def motif(name: str) -> str:
     """Return a motif's name for people."""
     return str(MOTIF_NAMES.get(name, name))

@@ -8,6 +8,7 @@ from html import escape
 from django import template
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext as _
 
 from engine.ops import OPS
@@ -31,6 +32,12 @@ register.filter("motif_slug", words.motif_slug)
 
 
 @register.filter
+def engine_text(text: str) -> str:
+    """Translate what the engine says in English: what an op means, what a preset is."""
+    return words.engine_text(text)
+
+
+@register.filter
 def unlocalized(value) -> str:
     """Print a number as form fields take it, whatever the language."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -46,7 +53,7 @@ def code_line(pieces) -> SafeString:
 def piece_html(one) -> str:
     """Return a piece of a line as HTML."""
     if one.op:
-        return _op_link(one.op, one.kind, one.text)
+        return _op_link(one.op, one.kind, one.text, get_language())
     return f'<span class="{escape(one.kind)}">{escape(one.text)}</span>' if one.kind else escape(one.text)
 
 
@@ -102,9 +109,9 @@ def knock(one: code.Knock) -> SafeString:
 
 
 @lru_cache(maxsize=512)
-def _op_link(op: int, kind: str, text: str) -> str:
+def _op_link(op: int, kind: str, text: str, language: str | None) -> str:
     info = OPS[op]
-    title = escape(f"{info.op.name}: {info.meaning}")
+    title = escape(f"{info.op.name}: {gettext(info.meaning)}")
     address = f"{reverse('experiments:ops')}#op-{int(op)}"
     return f'<a class="{escape(kind)} op" href="{address}" title="{title}">{escape(text)}</a>'
 

@@ -172,5 +172,5 @@ def _choices(user, wish: gallery.Wish) -> dict:
         "data": [(name, data_words(name), name == wish.data) for name in data],
         "age": [(days, age_words(days), days == wish.age) for days in ages],
         "motif": [(slug, words.motif(name), slug in wish.motif) for slug, name in gallery.MOTIF_SLUGS.items()],
-        "op": [(info.op.name, info.meaning, info.op.name in wish.op) for info in OPS if info.op],
+        "op": [(info.op.name, words.engine_text(info.meaning), info.op.name in wish.op) for info in OPS if info.op],
     }

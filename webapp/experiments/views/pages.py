@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from engine.ops import OPS
@@ -13,9 +14,9 @@ from webapp.experiments.specs import read_spec
 LATEST = 6
 
 OP_GROUPS = (
-    ("s", "Scalars", "Ops that write a scalar."),
-    ("v", "Vectors", "Ops that write a vector of F elements."),
-    ("m", "Matrices", "Ops that write an F × F matrix."),
+    ("s", gettext_lazy("Scalars"), gettext_lazy("Ops that write a scalar.")),
+    ("v", gettext_lazy("Vectors"), gettext_lazy("Ops that write a vector of F elements.")),
+    ("m", gettext_lazy("Matrices"), gettext_lazy("Ops that write an F × F matrix.")),
 )
 
 
