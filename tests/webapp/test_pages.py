@@ -13,7 +13,9 @@ from webapp.experiments.models import Search
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\s(?:src=|type="application/json"))|\son\w+=|javascript:", re.IGNORECASE)
+INLINE = re.compile(
+    r"<style|\sstyle=|<script(?![^>]*\s(?:src=|type=.application/json))|\son\w+=|javascript:", re.IGNORECASE
+)
 ELSEWHERE = re.compile(r"(?:src|href|action)=\"(?:https?:)?//", re.IGNORECASE)
 
 
