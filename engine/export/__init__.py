@@ -15,13 +15,18 @@ TASK_TYPES = ("classification", "regression")
 def export(algorithm: Algorithm, to: str, *, name: str = "", task_type: str = "classification") -> str:
     """Return a program as text. to: one of FORMATS. name: of the algorithm, for titles and the class of the estimator.
 
-    task_type: "classification" (two classes, the sigmoid of s1 is a probability) or "regression". Dead lines are left out, but
+    task_type: "classification" (two classes, the sigmoid of s1 is a probability; or with vector labels any number) or
+    "regression" (not with vector labels). Dead lines are left out, but
     for JSON, which is the program exactly as found. Raises ValueError for another format or type.
     """
     if to not in FORMATS:
         raise ValueError(f'to: "{to}" is not allowed, one of {", ".join(FORMATS)} is')
     if task_type not in TASK_TYPES:
         raise ValueError(f'task_type: "{task_type}" is not allowed, one of {", ".join(TASK_TYPES)} is')
+    if algorithm.vector_labels and task_type != "classification":
+        raise ValueError(
+            'task_type: "regression" is not allowed, the labels of this program are vectors, one element a class'
+        )
     name = clean_name(name)
     if to == "json":
         return json.dumps(as_json(algorithm, name), indent=2) + "\n"

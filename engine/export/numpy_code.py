@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
+from engine.canonical import special
 from engine.explain import Explanation, explain
 from engine.ops import Op
 
@@ -46,7 +47,7 @@ _CLASS = '''\
 class Program:
     """The evolved program and its memory: scalars s0.., vectors v0.., matrices m0.., all zero at the start.
 
-    s0 is the label, s1 the prediction, v0 the features. Every assignment makes a new value, so `copy.copy` is a full copy.
+    @special@. Every assignment makes a new value, so `copy.copy` is a full copy.
     """
 
     def __init__(self, n_features, seed=0):
@@ -55,6 +56,9 @@ class Program:
 @registers@
 
 @functions@
+@interface@@helpers@'''
+
+_NUMBERS = '''\
     def predict_one(self, features):
         """Run Predict on one example, shape (n_features,), and return s1."""
         self.v0, self.s0 = features, np.float64(0.0)
@@ -65,7 +69,23 @@ class Program:
         """Run Learn on the example that Predict has just seen."""
         self.v0, self.s0 = features, np.float64(label)
         self.learn()
-@helpers@'''
+'''
+_VECTORS = '''\
+    def predict_one(self, features):
+        """Run Predict on one example, shape (n_features,), and return v1."""
+        self.v0, self.v2 = features, np.zeros(self.n_features)
+        self.predict()
+        return self.v1
+
+    def learn_one(self, features, label):
+        """Run Learn on the example that Predict has just seen; label: (n_features,), 1 for its class."""
+        self.v0, self.v2 = features, label
+        self.learn()
+'''
+_SPECIAL = {
+    False: "s0 is the label, s1 the prediction, v0 the features",
+    True: "v0 is the features, v1 the prediction (a score for each class), v2 the label",
+}
 
 _ELEMENT = '''
     def _with_element(self, array, value, *fractions):
@@ -97,7 +117,7 @@ def program_class(algorithm: Algorithm) -> tuple[str, Explanation]:
         if line.role != "dead":
             one = algorithm.functions[COMPONENT_FUNCTIONS.index(line.function)][line.position]
             live[line.function].append((one, f"{line.role}: {line.note}" if line.note else line.role))
-    functions = "\n".join(_function(name, body) for name, body in live.items())
+    functions = "\n".join(_function(algorithm, name, body) for name, body in live.items())
     ops = {one.op for body in live.values() for one, _ in body}
     helpers = ""
     for text, wanted in (
@@ -106,12 +126,14 @@ def program_class(algorithm: Algorithm) -> tuple[str, Explanation]:
         (_GAUSSIAN, {Op.SCALAR_GAUSSIAN_SET, Op.VECTOR_GAUSSIAN_SET, Op.MATRIX_GAUSSIAN_SET}),
     ):
         helpers += text if ops & wanted else ""
-    source = _CLASS.replace("@registers@", _registers([one for body in live.values() for one, _ in body]))
+    source = _CLASS.replace("@registers@", _registers(algorithm, [one for body in live.values() for one, _ in body]))
+    source = source.replace("@special@", _SPECIAL[algorithm.vector_labels])
+    source = source.replace("@interface@", _VECTORS if algorithm.vector_labels else _NUMBERS)
     return source.replace("@functions@", functions).replace("@helpers@", helpers), explanation
 
 
-def _registers(instructions: list[Instruction]) -> str:
-    used = {("s", 0), ("s", 1), ("v", 0)}
+def _registers(algorithm: Algorithm, instructions: list[Instruction]) -> str:
+    used = set(special(algorithm))
     for one in instructions:
         used |= set(zip(one.info.inputs, (one.in1, one.in2), strict=False))
         used.add((one.info.output, one.out))
@@ -125,11 +147,12 @@ def _registers(instructions: list[Instruction]) -> str:
     return "\n".join(rows)
 
 
-def _function(name: str, body: list[tuple[Instruction, str]]) -> str:
+def _function(algorithm: Algorithm, name: str, body: list[tuple[Instruction, str]]) -> str:
+    truth, said = (f"{kind}{address}" for kind, address in (algorithm.label, algorithm.prediction))
     titles = {
         "setup": "Run once, before training.",
-        "predict": "Compute s1 from v0.",
-        "learn": "Learn from v0, s0 (label) and s1 (prediction).",
+        "predict": f"Compute {said} from v0.",
+        "learn": f"Learn from v0, {truth} (label) and {said} (prediction).",
     }
     code = [(_statement(one), comment) for one, comment in body]
     rows = [f"    def {name}(self):", f'        """{titles[name]}"""']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.algorithm import Algorithm
+from engine.export.many_classes import MODULE
 from engine.export.numpy_code import program_class
 
 _MODULE = '''\
@@ -69,7 +70,7 @@ def predict(program, features):
 def numpy_module(algorithm: Algorithm, name: str, task_type: str) -> str:
     """Return the module's source."""
     source, explanation = program_class(algorithm)
-    return fill(_MODULE, algorithm, name, explanation, source, task_type)
+    return fill(MODULE if algorithm.vector_labels else _MODULE, algorithm, name, explanation, source, task_type)
 
 
 def fill(template: str, algorithm: Algorithm, name: str, explanation, source: str, task_type: str) -> str:

@@ -24,6 +24,8 @@ from engine.spec import TaskSpec
 from engine.task import build_tasks
 from tests.engine import golden, naive
 from tests.engine.programs import random_algorithm, random_instruction
+from tests.engine.test_many_classes import CHAOTIC, vector_algorithm
+from tests.engine.test_many_classes import make_tasks as class_tasks
 
 
 def load(source: str) -> types.ModuleType:
@@ -157,6 +159,8 @@ ESTIMATORS = [
     ("net", "classification", "NetClassifier"), ("net-without-bias", "classification", "NetWithoutBiasClassifier"),
     ("bilinear", "classification", "BilinearClassifier"), ("linear", "regression", "LinearRegressor"),
     ("affine", "regression", "AffineRegressor"), ("net", "regression", "NetRegressor"),
+    ("softmax-linear", "classification", "SoftmaxLinearClassifier"),
+    ("softmax-net", "classification", "SoftmaxNetClassifier"),
 ]  # fmt: skip
 
 
@@ -189,6 +193,49 @@ def test_estimator_predicts_as_the_module_does(name):
     assert np.allclose(model.decision_function(task.valid_features), expected)
     assert np.allclose(model.predict_proba(task.valid_features)[:, 1], 1 / (1 + np.exp(-expected)))
     assert np.array_equal(model.predict(task.valid_features), (expected > 0).astype(float))
+
+
+@pytest.mark.parametrize("name", ["softmax-linear", "softmax-net"])
+def test_estimators_of_many_classes(name):
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    model = load(export(BASELINES[name].build(), "sklearn")).EvolvedClassifier(epochs=3, random_state=0)
+    assert model.fit(x[:700], y[:700]).score(x[700:1000], y[700:1000]) > 0.8
+    assert model.predict_proba(x[:5]).shape == model.decision_function(x[:5]).shape == (5, 10)
+    assert np.allclose(model.predict_proba(x[:5]).sum(axis=1), 1)
+    few = model.fit(x[:300, 20:24], np.array(list("abcdefghij"))[y[:300]])  # fewer columns than classes
+    assert set(few.predict(x[:300, 20:24])) <= set("abcdefghij")
+    assert few.program_.n_features == 10
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_module_of_many_classes_predicts_as_the_naive_interpreter_does(seed):
+    source = random.Random(seed)
+    algorithm = vector_algorithm(source)
+    (task,) = class_tasks(1, 4, 3)
+    run = naive.run(algorithm, task, algorithm.registers_used())
+    module = load(export(algorithm, "python"))
+    try:
+        program = module.train(task.train_features, task.train_labels, classes=3)
+    except module.TrainingFailed:
+        assert run.failed
+        return
+    assert not run.failed
+    with np.errstate(all="ignore"):
+        found = module.predict(program, task.valid_features)
+    if not any(one.op in CHAOTIC for function in algorithm.functions for one in function):
+        np.testing.assert_allclose(found, np.array(run.predictions)[:, :3], rtol=1e-4, atol=1e-6)
+
+
+def test_more_classes_than_features_are_refused():
+    module = load(export(BASELINES["softmax-linear"].build(), "python"))
+    with pytest.raises(ValueError, match="3 classes, allowed are up to the number of features, 2"):
+        module.train(np.zeros((3, 2)), [0, 1, 2])
+    with pytest.raises(
+        ValueError, match='task_type: "regression" is not allowed, the labels of this program are vectors'
+    ):
+        export(BASELINES["softmax-linear"].build(), "python", task_type="regression")
 
 
 def test_estimator_of_the_bilinear_model_predicts_with_the_accumulated_weights():
