@@ -18,11 +18,12 @@ from engine.dataflow import (
     RANDOM,
     SETUP,
     SUMS,
+    Factor,
     Flow,
     Source,
     terms,
 )
-from engine.learner import MAXIMA, MINIMA, STEPS, Learner
+from engine.learner import MAXIMA, MEANS, MINIMA, NORMS, SPREADS, STEPS, Learner
 from engine.motifs import Motif, find_motifs, learning_rates
 from engine.ops import Op
 
@@ -94,7 +95,8 @@ def explain(algorithm: Algorithm, *, features_size: int | None = None) -> Explan
             role, note = ("dead", "cannot reach the prediction") if node is None else roles.of(node)
             names = tuple(motif.name for motif in motifs if node in motif.nodes)
             lines.append(Line(name, position, one.text(features_size=features_size), role, note, names))
-    return Explanation(_title(learner, motifs), tuple(lines), tuple(motif.name for motif in motifs))
+    bent = any(line.role == "non-linearity" for line in lines if line.function == "predict")
+    return Explanation(_title(learner, motifs, bent), tuple(lines), tuple(motif.name for motif in motifs))
 
 
 class _Roles:
@@ -242,10 +244,14 @@ class _Roles:
         return "prediction", "weights applied" if learned else ""
 
 
-def _title(learner: Learner, motifs: list[Motif]) -> str:
+def _title(learner: Learner, motifs: list[Motif], bent: bool) -> str:
+    """Return the model and how it learns. bent: whether a line of Predict is a non-linearity."""
     names = {motif.name for motif in motifs}
+    model = _model(learner, names)
+    if bent and model != NET:
+        model = UNKNOWN  # linear in something, but that something is not the features as they are
     if not any(LABEL in learner.flow.ever[node] for node in learner.flow.carried):
-        return f"{_model(learner, names)} that does not learn"
+        return f"{model} that does not learn"
     if "normalised gradient" in names:
         how = "learns by normalised gradient descent"
     elif "gradient descent" in names:
@@ -253,8 +259,10 @@ def _title(learner: Learner, motifs: list[Motif]) -> str:
     else:
         how = "learns from the labels in a way of its own"
     extras = [words for name, words in _EXTRAS.items() if name in names]
-    return f"{_model(learner, names)} that {how}{', with ' + ' and '.join(extras) if extras else ''}"
+    return f"{model} that {how}{', with ' + ' and '.join(extras) if extras else ''}"
 
+
+NET, UNKNOWN = "A 2-layer net", "An algorithm"
 
 _EXTRAS = {
     "noisy input": "noisy input",
@@ -271,15 +279,25 @@ def _model(learner: Learner, names: set[str]) -> str:
     if "bilinear form" in names:
         return "A bilinear model"
     if names & {"ReLU", "noisy ReLU"} and len(learner.weights_in_use) > 1:
-        return "A 2-layer net"
+        return NET
     parts = terms(flow, flow.prediction)
     with_input = [one for one in parts if any(learner.is_input(factor.sources) for factor in one.factors)]
     linear = [
         one for one in with_input
-        if sum(learner.is_input(factor.sources) for factor in one.factors) == 1
+        if sum(learner.is_input(factor.sources) and not _is_size(learner, factor) for factor in one.factors) == 1
         and any(flow.is_learned(factor.sources) for factor in one.factors)
     ]  # fmt: skip
     if with_input and len(linear) == len(with_input):
-        offset = any(one not in with_input and any(flow.is_learned(f.sources) for f in one.factors) for one in parts)
+        offset = any(
+            one not in with_input
+            and any(flow.is_learned(factor.sources) for factor in one.factors)
+            and not any(learner.is_noise(factor.sources) for factor in one.factors)
+            for one in parts
+        )
         return "An affine model" if offset else "A linear model"
-    return "An algorithm"
+    return UNKNOWN
+
+
+def _is_size(learner: Learner, factor: Factor) -> bool:
+    """Whether a factor only divides by a norm, deviation or mean, as the normalisation of an input does."""
+    return factor.power == -1 and learner.measure(factor.sources, NORMS | SPREADS | MEANS) is not None

@@ -140,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
         "--type", choices=("classification", "regression"), default="classification", help="what it learns"
     )
 
+    motifs = add("motifs", "cli.motifs", "measure how well motifs are recognised, and how often by mistake")
+    motifs.add_argument("--programs", type=_whole(1, 1_000_000), default=2000, metavar="N", help="random programs")
+    motifs.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1, metavar="N")
+    motifs.add_argument("--json", action="store_true")
+
     bench = add("bench", "bench", "measure the engine")
     bench.add_argument("--json", action="store_true")
     bench.add_argument("--ops", action="store_true", help="every op too, on 10 tasks of 16 features")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from engine.algorithm import Algorithm, Instruction
 from engine.baselines import BASELINES, affine, bilinear, linear, neural_network
 from engine.canonical import live_mask
+from engine.cli.main import main
 from engine.explain import ROLES, explain
 from engine.motifs import MOTIFS
 from engine.ops import Op
@@ -64,6 +66,13 @@ VARIANTS = {
         (ERROR, RATE, SCALE, one("VECTOR_SUM", 5, 2, 5), one("VECTOR_SUM", 3, 5, 3), one("SCALAR_VECTOR_PRODUCT", 4, 5, 1)),
     ),
 }  # fmt: skip
+
+ON_SIZES = Algorithm(
+    LINEAR.setup,
+    (one("VECTOR_ABS", 0, out=3), one("VECTOR_INNER_PRODUCT", 1, 3, 1)),
+    (ERROR, RATE, one("SCALAR_VECTOR_PRODUCT", 3, 3, 2), ADD),
+)
+"""Linear in the sizes of the features, not in the features."""
 
 KNOWN = {
     "linear": (LINEAR, {"gradient descent"}),
@@ -148,6 +157,18 @@ def test_few_false_alarms_where_ops_are_those_of_the_linear_search():
     assert sum(alarms.values()) < 0.02 * programs, alarms
 
 
+def test_the_measurement_of_motifs(capsys):
+    assert main(["motifs", "--programs", "150", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["name"] for one in found["recall"]} == set(BASELINES)
+    for one in found["recall"]:
+        assert one["same"] == one["disguised"] == 15
+        assert 0 < one["kept"] < one["mutated"]
+    assert [one["programs"] for one in found["alarms"]] == [150, 150]
+    assert main(["motifs", "--programs", "10"]) == 0
+    assert "| linear | gradient descent | 100.0% |" in capsys.readouterr().out
+
+
 def test_roles_of_the_linear_model():
     explanation = explain(linear())
     assert [(line.text, line.role) for line in explanation.lines] == [
@@ -192,6 +213,9 @@ def test_roles_do_not_depend_on_the_disguise(name):
         (Algorithm(), "A prediction without the features that does not learn"),
         (Algorithm((), (one("VECTOR_MEAN", 0, out=1),)), "An algorithm that does not learn"),
         (affine(), "An affine model that learns by gradient descent"),
+        (ON_SIZES, "An algorithm that learns by gradient descent"),
+        (VARIANTS["noisy input"], "A linear model that learns by gradient descent, with noisy input"),
+        (VARIANTS["input normalisation"], "A linear model that learns by gradient descent"),
         (neural_network(), "A 2-layer net that learns by gradient descent"),
         (VARIANTS["loss clipping"], "A linear model that learns by gradient descent, with a clipped loss"),
         (

@@ -92,6 +92,4 @@ def _explained(key: _Keyed) -> Annotation | None:
         tuple(Role(line.role, line.note, line.motifs) for line in explanation.lines if line.function == name)
         for name in COMPONENT_FUNCTIONS
     )
-    if model != "A 2-layer net" and any(role.name == "non-linearity" for role in roles[1]):
-        model = UNKNOWN  # linear in something, but that something is not the features as they are
     return Annotation(model, rest != "does not learn", explanation.motifs, roles)  # type: ignore[arg-type]
