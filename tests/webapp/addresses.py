@@ -71,6 +71,7 @@ RULES = {
     "experiments:trial": OPEN,
     "experiments:search-toml": READ,
     "experiments:search-curve": READ,
+    "experiments:search-curve-csv": READ,
     "experiments:search": READ,
     "experiments:search-live": READ,
     "experiments:search-pause": STEER,

@@ -213,3 +213,12 @@ def test_islands_together_and_alone(client, make_search, run, engine, digits):
     assert [point[2] for point in client.get(address, {"island": 1}).json()["points"]] == [0.9] * 10
     text = client.get(page(search)).content.decode()
     assert "2 islands" in text and text.count('class="over">') >= 2
+
+
+def test_every_stored_point_as_csv(client, make_search, run):
+    search = make_search()
+    run(search, 2)
+    response = client.get(reverse("experiments:search-curve-csv", args=[search.pk]))
+    lines = b"".join(response.streaming_content).decode().splitlines()
+    assert lines[0].startswith("island,individuals,seconds") and len(lines) == 21
+    assert lines[1].split(",")[:2] == ["0", "1"] and ",," in lines[1]  # the mean is no number

@@ -63,6 +63,7 @@ urlpatterns = [
     path("searches/<int:search_id>/", searches.search_detail, name="search"),
     path("searches/<int:search_id>/live/", searches.search_live, name="search-live"),
     path("searches/<int:search_id>/spec.toml", launch.search_toml, name="search-toml"),
+    path("searches/<int:search_id>/curve.csv", searches.search_curve_csv, name="search-curve-csv"),
     path("searches/<int:search_id>/curve.json", searches.search_curve, name="search-curve"),
     path("searches/<int:search_id>/pause/", steer.pause, name="search-pause"),
     path("searches/<int:search_id>/resume/", steer.resume, name="search-resume"),

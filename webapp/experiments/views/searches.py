@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from urllib.parse import urlencode
 
 from django.core.paginator import Paginator
-from django.http import JsonResponse
+from django.http import JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -15,8 +17,9 @@ from django.views.decorators.http import require_safe
 
 from engine.spec import SearchSpec
 from webapp.experiments import access, charts, code, describe, log, queries, words
-from webapp.experiments.models import Find, Search
+from webapp.experiments.models import CurvePoint, Find, Search
 from webapp.experiments.specs import read_spec
+from webapp.lib.csv_table import to_csv
 
 PER_PAGE = 30
 FEED_LENGTH = 8
@@ -24,6 +27,10 @@ LOG_LENGTH = 30
 CALLOUTS = 4
 MILESTONES = 200
 ZOOM_BINS = 1600
+CURVE_COLUMNS = (
+    "individuals", "seconds", "train_steps", "experiment", "best_so_far", "best", "median", "mean", "deviation", "distinct",
+    "evaluations", "fec_hits", "cache_hits", "rejected", "cut",
+)  # fmt: skip
 RELATED = ("best__algorithm", "result__algorithm", "owner")
 HTMX_STOP_POLLING = 286
 
@@ -113,6 +120,19 @@ def search_curve(request, search_id: int):
     return response
 
 
+@require_safe
+def search_curve_csv(request, search_id: int):
+    """Every point that was stored, of all islands, as CSV."""
+    search = access.get_search(request.user, search_id)
+    rows = CurvePoint.objects.filter(island__search=search).order_by("island_id", "individuals")
+    header = ("island", *CURVE_COLUMNS)
+    values = rows.values_list("island__index", *CURVE_COLUMNS).iterator(chunk_size=2000)
+    parts = chain([to_csv(header, [])], (to_csv(None, [row]) for row in values))
+    response = StreamingHttpResponse(parts, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="search-{search.pk}-curve.csv"'
+    return response
+
+
 def _whole(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() and len(text) < 19 else None
 
@@ -174,6 +194,7 @@ def _live_context(request, search: Search) -> dict:
         "distinct": queries.latest_distinct(search),
         "generation": search.individuals // (spec.population_size * max(len(islands), 1)),
         "curve_words": _curve_words(search, spec),
+        "files": [("CSV", reverse("experiments:search-curve-csv", args=[search.pk]))],
         "may_steer": access.may_steer(request.user, search),
     }
 
