@@ -373,9 +373,10 @@ class Island:
         if "hurdle_whole" in arrays:
             for name, part in _HURDLE.items():
                 getattr(self.scoring.hurdle, part)[:] = arrays[name]
-        else:  # before version 3, which also numbers from the end the individuals that no mutation made
-            later = self.pool.kinds >= len(MUTATIONS)
-            self.pool.kinds[later] -= len(_KIND_NAMES)
+        else:
+            # Before version 3 there were eight kinds of mutation, and what no mutation made was numbered on from them.
+            later = self.pool.kinds >= 8
+            self.pool.kinds[later] -= 11
         self.first_birth, self.first_steps = values["first_birth"], values["first_steps"]
         self.immigrants = values.get("immigrants", 0)
         self._origins = {int(slots[place]): int(island) for place, island in arrays.get("origins", ())}

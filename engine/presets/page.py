@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine.algorithm import COMPONENT_FUNCTIONS
 from engine.ops import Op
 from engine.presets import preset, preset_names
-from engine.spec import FunctionSpec, SearchSpec, TaskSpec
+from engine.spec import FunctionSpec, HurdleSpec, SearchSpec, TaskSpec
 
 _INTRODUCTION = """\
 # Presets
@@ -23,7 +23,8 @@ A preset is a ready specification of a search. It runs by its name, or is the be
 
 Sections, figures and supplements (S10) are those of Real et al. 2020, “AutoML-Zero”. Where the paper and the published code
 differ, the small regressions and the baselines follow the code (mean over tasks, kinds of mutation equally likely), sections
-4.2 and 4.3 the paper (median; an instruction is removed twice as often as added). Data of CIFAR-10, MNIST and
+4.2 and 4.3 the paper (median; an instruction is removed twice as often as added; constants times U[0.5, 2]; the oldest dies
+before the tournament; hurdles). Data of CIFAR-10, MNIST and
 Fashion-MNIST does not come with the program: see [datasets](datasets.md).
 """
 
@@ -64,10 +65,27 @@ def _section(spec: SearchSpec) -> str:
         f"- Mutations: {mutations} (weights), with probability {spec.mutation_probability:g}",
         f"- Population {spec.population_size:,}, tournaments of {spec.tournament_size}; {spec.fitness_combination} over tasks"
         + (f"; functional equivalence cache of {spec.fec.size:,}" if spec.fec else "")
+        + (f"; {_SELECTIONS[spec.selection]}" if spec.selection in _SELECTIONS else "")
+        + ("; constants altered by the paper’s rule" if spec.constant_rule == "paper" else "")
+        + (f"; {_hurdle(spec.hurdle)}" if spec.hurdle else "")
         + (f"; cost up to {spec.train_budget:g} times the 2-layer net’s" if spec.train_budget else ""),
         f"- Ends: {_ends(spec)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+_SELECTIONS = {
+    "regularized_paper": "the oldest dies before each tournament",
+    "elitist": "the worst dies",
+    "random": "random search",
+}
+
+
+def _hurdle(hurdle: HurdleSpec) -> str:
+    return (
+        f"hurdle at the {hurdle.percentile:g}th percentile after {hurdle.train_examples:,} examples "
+        f"({hurdle.valid_examples:,} to validate on)"
+    )
 
 
 def _tasks(tasks: TaskSpec) -> str:
@@ -125,7 +143,11 @@ def _ends(spec: SearchSpec) -> str:
     text = " or ".join(parts)
     limits = [
         f"{value:,} {unit}"
-        for value, unit in ((stop.max_individuals, "programs"), (stop.max_train_steps, "training steps"))
+        for value, unit in (
+            (stop.max_individuals, "programs"),
+            (stop.max_train_steps, "training steps"),
+            (stop.stagnation, "programs without a better one"),
+        )
         if value
     ]
     return f"{text}; experiments of {' or '.join(limits)}" if limits else text

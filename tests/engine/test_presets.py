@@ -123,11 +123,25 @@ def test_backprop_learning_only_needs_all_of_backpropagation():
         assert evaluator.evaluate(algorithm).fitness.mean() < spec.stop.sufficient_fitness - 0.05
 
 
+def test_sections_4_2_and_4_3_follow_the_paper_where_it_differs_from_the_code():
+    for name in ("cifar10-from-scratch", "cifar10-few-examples", "cifar10-fast-training-control"):
+        spec = preset(name)
+        assert (spec.selection, spec.constant_rule, spec.fitness_combination) == (
+            "regularized_paper",
+            "paper",
+            "median",
+        )
+        assert spec.mutations["remove"] == 2 * spec.mutations["insert"] and spec.hurdle.percentile == 75.0
+        assert spec.hurdle.train_examples < spec.search_tasks.train_examples * spec.search_tasks.epochs
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["linear-regressor", "linear-learning-only"])
-def test_is_found_from_random_programs(name):
-    search = Search.start(preset(name), 1)
-    report = search.run(seconds=600.0)
+@pytest.mark.parametrize(
+    ("name", "seed"), [("linear-regressor", 1), ("linear-learning-only", 1), ("affine-regressor", 100)]
+)
+def test_is_found_from_random_programs(name, seed):
+    search = Search.start(preset(name), seed)
+    report = search.run(seconds=3600.0)
     assert report.result.solved and report.result.final_fitness > 0.999
 
 
