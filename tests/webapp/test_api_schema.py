@@ -32,7 +32,7 @@ OPERATIONS = [
     (method.upper(), path) for path, methods in api.get_openapi_schema()["paths"].items() for method in methods
 ]
 SHORT = how(
-    max_examples=6, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=4, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )  # fmt: skip
 LONG = how(
     max_examples=int(os.environ.get("ABOVO_FUZZ", "600")), database=None, deadline=None,

@@ -20,11 +20,18 @@ WINDOW_SECONDS = 60
 
 
 class Token(AuthBase):
-    """Sets request.user and request.scope. Reading needs no token; a bad one is an error all the same."""
+    """Sets request.user and request.scope. Reading needs no token; a bad one is an error all the same.
+
+    writer: of operations that make something new, which are refused before their body is read.
+    """
 
     openapi_type = "http"
     openapi_scheme = "bearer"
     openapi_description = "A token of your account page. Public things can be read without one."
+
+    def __init__(self, *, writer: bool = False):
+        super().__init__()
+        self.writer = writer
 
     def __call__(self, request) -> bool:
         request.scope = ApiToken.Scope.LAUNCH
@@ -34,6 +41,8 @@ class Token(AuthBase):
         elif request.method not in SAFE:
             _refuse_other_sites(request)
         _count(request)
+        if self.writer:
+            may_write(request)
         return True
 
     def _by_token(self, request, header: str) -> None:
@@ -49,13 +58,16 @@ class Token(AuthBase):
 
 
 def may_write(request) -> None:
-    """Raise ApiError unless the caller may start and steer things. Call it first in every operation that changes something."""
+    """Raise ApiError unless the caller may start and steer things. Operations on a thing call it once they have found the thing."""
     if not access.may_launch(request.user):
         if not request.user.is_authenticated:
             raise ApiError(401, _("This needs a token."), headers={"WWW-Authenticate": "Bearer"})
         raise ApiError(403, _("This is for researchers: your account may only read."))
     if request.scope != ApiToken.Scope.LAUNCH:
         raise ApiError(403, _("This token may only read: make one that may launch."))
+
+
+WRITER = Token(writer=True)
 
 
 def owner_of(request):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from engine.datasets import DatasetError
 from webapp.api import present
-from webapp.api.caller import may_write, owner_of
+from webapp.api.caller import WRITER, may_write, owner_of
 from webapp.api.problems import ApiError, Problem
 from webapp.api.schemas import DatasetOut, Visibility
 from webapp.experiments import access, data_facts
@@ -40,10 +40,10 @@ def list_datasets(request):
     response={202: DatasetOut, 401: Problem, 403: Problem, 422: Problem},
     url_name="datasets",
     summary="Upload a data set",
+    auth=WRITER,
 )
 def upload_dataset(request, response: HttpResponse, data: Form[UploadIn], files: File[list[UploadedFile]]):
     """One .csv, one .npz, one CIFAR-10 archive, or the four idx files. A worker checks it: ask again until it is `ready`."""
-    may_write(request)
     row = datasets.receive_upload(
         owner=owner_of(request), name=data.name, title=data.title, files=files, visibility=data.visibility
     )

@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from ninja import Field, Query, Router, Status
 
 from webapp.api import pages, present
-from webapp.api.caller import may_write, owner_of
+from webapp.api.caller import WRITER, may_write, owner_of
 from webapp.api.problems import Problem
 from webapp.api.schemas import (
     AlgorithmDetail,
@@ -66,10 +66,10 @@ def list_searches(
     response={201: SearchDetail, 401: Problem, 403: Problem, 422: Problem},
     url_name="searches",
     summary="Start a search",
+    auth=WRITER,
 )
 def launch(request, data: LaunchIn, response: HttpResponse):
     """Starts a search from a preset or a specification. What is wrong with it is named by its field."""
-    may_write(request)
     row = launch_search(
         spec=read_spec(data), title=data.title, seed=data.seed, owner=owner_of(request),
         visibility=data.visibility, priority=data.priority,

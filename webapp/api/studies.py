@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Status
 
 from webapp.api import pages, present
-from webapp.api.caller import may_write, owner_of
+from webapp.api.caller import WRITER, owner_of
 from webapp.api.problems import Problem
 from webapp.api.schemas import StudyDetail, StudyIn, StudyList
 from webapp.api.specs import read_spec
@@ -33,10 +33,10 @@ def list_studies(request, limit: pages.Limit = 30, cursor: pages.Cursor = ""):
     response={201: StudyDetail, 401: Problem, 403: Problem, 422: Problem},
     url_name="studies",
     summary="Start a study",
+    auth=WRITER,
 )
 def start_study(request, data: StudyIn, response: HttpResponse):
     """Starts every point of the grid with as many seeds as asked for; all of them or none."""
-    may_write(request)
     spec = read_spec(data)
     row = launch_study(
         spec=spec, points=parse_grid(data.grid, spec), repeats=data.repeats, title=data.title, seed=data.seed,

@@ -22,8 +22,16 @@ Errors are `application/problem+json`. Lists come in pages: follow `next`.
 class Api(NinjaAPI):
     """With what the library's description leaves out: the content type of errors, and that a token is optional."""
 
+    _schema: dict | None = None
+
     def get_openapi_schema(self, **options) -> dict:
-        schema = super().get_openapi_schema(**options)
+        """Return the description. It is made once: that takes longer than any other answer."""
+        if self._schema is None:
+            self._schema = self._described(super().get_openapi_schema(**options))
+        return self._schema
+
+    @staticmethod
+    def _described(schema: dict) -> dict:
         for methods in schema["paths"].values():
             for method, operation in methods.items():
                 if method == "get":
