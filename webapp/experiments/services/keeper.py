@@ -16,7 +16,7 @@ from collections.abc import Callable
 import psutil
 from celery.signals import worker_ready, worker_shutdown
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from webapp.experiments.services import workers
 from webapp.experiments.services.watchdog import take_from_dead_processes, watch
@@ -24,7 +24,6 @@ from webapp.experiments.services.watchdog import take_from_dead_processes, watch
 logger = logging.getLogger(__name__)
 
 SECONDS = 3.0
-_LOCK = "hashtext('abovo watchdog')"
 
 
 class Keeper:
@@ -91,14 +90,10 @@ def _processes() -> set[int]:
 
 def watch_alone() -> dict[str, int] | None:
     """Watch over all islands, unless somebody is at it."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_try_advisory_lock({_LOCK})")
-        if not cursor.fetchone()[0]:
-            return None
-        try:
-            return watch()
-        finally:
-            cursor.execute(f"SELECT pg_advisory_unlock({_LOCK})")
+    # A lock of the transaction, not of the session: whoever pools connections need not know of it.
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('abovo watchdog'))")
+        return watch() if cursor.fetchone()[0] else None
 
 
 _keepers: list[Keeper] = []

@@ -22,7 +22,7 @@ from webapp.lib import stopping
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 1.0
+HEARTBEATS_A_LEASE = 20
 SOLVED_ELSEWHERE = "solved elsewhere"
 """Why an island ends when another one of its search has reached what the search is for."""
 
@@ -34,6 +34,11 @@ class LeaseLost(Exception):
 def lease_seconds() -> float:
     """Seconds without a heartbeat after which an island is taken from its worker."""
     return getattr(settings, "ABOVO_LEASE_SECONDS", 20.0)
+
+
+def heartbeat_seconds() -> float:
+    """Seconds between two heartbeats, and until an order is seen. Who has thousands of slots sets a longer lease."""
+    return max(lease_seconds() / HEARTBEATS_A_LEASE, 0.25)
 
 
 def own_name() -> str:
@@ -104,7 +109,7 @@ class Lease:
 
     def _beat_on(self) -> None:
         try:
-            while not self._ended.wait(HEARTBEAT_SECONDS):
+            while not self._ended.wait(heartbeat_seconds()):
                 try:
                     self.beat()
                 except DatabaseError as error:  # the database may be back for the next beat; the commit decides
