@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -161,7 +162,7 @@ def evaluation(one: Evaluation, spec: SearchSpec) -> dict[str, Any]:
         "score": score,
         "error": error,
         "failed": sum(value is None for value in single),
-        "words": describe.task_words(TaskSpec(**one.data["tasks"])),
+        "words": describe.task_words(_task_spec(one.data["tasks"])),
         "examples": one.data["tasks"]["train_examples"],
         "baselines": baselines,
         "wins": wins(single, known),
@@ -170,6 +171,12 @@ def evaluation(one: Evaluation, spec: SearchSpec) -> dict[str, Any]:
         "name": one.dataset or _("new tasks"),
         "single": single,
     }
+
+
+def _task_spec(data: Mapping[str, Any]) -> TaskSpec:
+    """Read a stored family of tasks, whatever fields its version had."""
+    known = {field.name for field in fields(TaskSpec)}
+    return TaskSpec(**{name: value for name, value in data.items() if name in known})
 
 
 def task_strip(score: float, single: Sequence, baselines: Sequence[tuple[str, float]], *, floor: float):
