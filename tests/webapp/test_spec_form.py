@@ -59,6 +59,7 @@ def test_every_field_of_the_specification_is_on_the_form_with_words(signed_in):
     for leaf in spec_fields.leaves():
         assert f'name="{leaf.path}"' in page
         assert section_of(leaf) and words_of(leaf)[0]
+        assert words_of(leaf)[1] or leaf.path.startswith("mutations."), f"spec_words.py says nothing of {leaf.path}"
 
 
 def test_the_form_sent_untouched_starts_the_preset(signed_in):
@@ -135,6 +136,21 @@ def test_presets_on_other_data_have_tasks_that_can_be_made(name, begins):
         assert tasks.kind == ("regression" if name == "diabetes" else "projected")
         assert len(build_tasks(tasks, seed=1, role=role)) == tasks.count
     assert f"“{name}”" in spec.title
+
+
+def test_every_preset_takes_other_data_or_says_why_not():
+    from engine.spec import SpecError
+
+    taken = 0
+    for begins in preset_names():
+        for name in ("digits", "iris", "diabetes"):
+            try:
+                spec = on_data(preset(begins), name, data_facts.facts_of(name))
+            except SpecError as error:
+                assert error.message
+            else:
+                taken += {spec.search_tasks.dataset, spec.final_tasks.dataset} == {name}
+    assert taken > 2 * len(preset_names())
 
 
 def test_held_out_pairs_leave_some():

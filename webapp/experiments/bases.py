@@ -131,6 +131,14 @@ def _tasks_on(tasks: TaskSpec, role: str, name: str, facts: Mapping) -> TaskSpec
             **common,
         )
     sizes = sorted(size for _name, size in facts["classes"])
+    if tasks.kind == "classes":
+        if len(sizes) > tasks.features:
+            raise SpecError(
+                "data",
+                _("%(name)s has %(n)d classes, more than the preset has features") % {"name": name, "n": len(sizes)},
+            )
+        train, valid = _sizes(tasks, facts["rows"])
+        return replace(tasks, pairs="search", held_out_pairs=(), train_examples=train, valid_examples=valid, **common)
     split = role == "final_tasks" and facts.get("test_rows")
     train, valid = _sizes(tasks, sizes[0] + sizes[1])
     held_out = held_out_pairs(len(sizes))

@@ -12,7 +12,9 @@ from webapp.experiments.spec_fields import Leaf
 TASKS = {
     "kind": (
         _("Kind of task"),
-        _("projected: two classes of the data, told apart. regression: its number. The others are made up."),
+        _(
+            "projected: two classes of the data, told apart. classes: all of them. regression: its number. The others are made up."
+        ),
     ),
     "count": (_("Tasks"), _("How many make one evaluation.")),
     "features": (_("Features"), _("Numbers that a program sees of each row; data is projected to as many.")),
@@ -66,6 +68,11 @@ WORDS = {
     "stop.max_experiments": (_("Experiments"), _("Empty: no limit.")),
     "stop.sufficient_fitness": (_("Solved above"), _("The search ends when a program exceeds this on T_select. Empty: never.")),
     "stop.stagnation": (_("Stagnation"), _("Programs without a better one that end an experiment. Empty: no limit.")),
+    "stop.max_total_individuals": (_("Programs in all"), _("Of all experiments together. Empty: no limit.")),
+    "islands": (_("Islands"), _("Populations that search side by side, each on a worker.")),
+    "migration": (_("Migration"), _("Whether islands exchange algorithms.")),
+    "migration.every": (_("Migration: every"), _("Programs of an island from one exchange to the next.")),
+    "migration.count": (_("Migration: count"), _("Algorithms that leave, and that come, at an exchange.")),
     "select_tasks": (_("T_select"), _("Tasks on which the chosen program is picked.")),
     "final_tasks": (_("T_test"), _("Tasks on which it is scored once, at the end.")),
 }  # fmt: skip

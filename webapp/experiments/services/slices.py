@@ -39,7 +39,7 @@ FIRST_SLICES = (1.0, 2.0)
 PROGRESS_SECONDS = 1.5
 """Seconds after which a running slice shows what it has so far."""
 
-LIMITS = ("max_seconds", "max_individuals", "max_train_steps", "max_experiments", "stagnation")
+LIMITS = ("max_seconds", "max_individuals", "max_total_individuals", "max_train_steps", "max_experiments", "stagnation")
 """Reasons to end that go away when a limit is raised."""
 
 CLAIMS = 10
