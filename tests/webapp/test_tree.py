@@ -84,7 +84,9 @@ def test_a_small_tree_is_whole(client, searched):
     grown = tree.load(searched)
     assert grown.is_whole and grown.left_out == 0
     assert grown.paths[0].nodes[0].key[1] == 0
-    text = client.get(f"/searches/{searched.pk}/tree/").content.decode()
+    address = f"/searches/{searched.pk}/tree/"
+    assert f'href="{address}"' in client.get(searched.get_absolute_url()).content.decode()
+    text = client.get(address).content.decode()
     assert f'href="{searched.best.algorithm.get_absolute_url()}"' in text
 
 
