@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from engine.spec import SpecError
 from webapp.experiments import access, quotas
-from webapp.experiments.models import Dataset
+from webapp.experiments.models import Dataset, Search
 from webapp.experiments.services import steer
 from webapp.experiments.services.launch import launch_search
 from webapp.people.models import ApiToken, Invitation, Profile, Role
@@ -303,3 +303,29 @@ def test_the_form_says_which_limit(client, limited):
 def test_nobody_owns_nothing_private(db, digits):
     with pytest.raises(SpecError, match="sign in"):
         launch_search(spec=digits, visibility="private")
+
+
+# The administration
+
+
+def test_the_administration_changes_only_what_it_was_asked_to(as_administrator, make_search, run, owner):
+    """Opening a search there publishes what it found; what a worker wrote while the form was open stays."""
+    search = make_search(owner=owner, visibility="private")
+    run(search)
+    values = {"title": search.title, "owner": owner.pk, "visibility": "public", "priority": "0"}
+    values |= {"islands-TOTAL_FORMS": "0", "islands-INITIAL_FORMS": "0"}
+    Search.objects.filter(pk=search.pk).update(individuals=1_000_000)
+    response = as_administrator.post(f"/admin/experiments/search/{search.pk}/change/", values)
+    assert response.status_code == 302, response.content.decode()
+    search.refresh_from_db()
+    assert (search.visibility, search.individuals) == ("public", 1_000_000)
+    assert search.best.algorithm.published_at is not None
+
+
+def test_the_administration_makes_nothing_private_that_has_no_owner(as_administrator, make_search):
+    search = make_search()
+    values = {"title": "New", "owner": "", "visibility": "private", "priority": "0"}
+    values |= {"islands-TOTAL_FORMS": "0", "islands-INITIAL_FORMS": "0"}
+    as_administrator.post(f"/admin/experiments/search/{search.pk}/change/", values)
+    search.refresh_from_db()
+    assert (search.title, search.visibility) == ("New", "public")

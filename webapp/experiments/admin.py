@@ -7,8 +7,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from engine.spec import SpecError
 from webapp.experiments.models import Algorithm, Checkpoint, Find, Island, Measurement, Search
 from webapp.experiments.queue_admin import IslandAdmin
+from webapp.experiments.services.change import set_visibility
 from webapp.experiments.services.steer import stop_search
 
 
@@ -54,6 +56,17 @@ class SearchAdmin(admin.ModelAdmin):
 
     def has_add_permission(self, request):
         return False
+
+    def save_model(self, request, obj, form, change):
+        """Write what was changed and nothing else: a worker may have written the rest meanwhile."""
+        changed = [name for name in form.changed_data if name != "visibility"]
+        if changed:
+            obj.save(update_fields=changed)
+        if "visibility" in form.changed_data:
+            try:
+                set_visibility(obj, obj.visibility)
+            except SpecError as error:
+                self.message_user(request, str(error), messages.ERROR)
 
     @admin.display(description=_("best"), ordering="best__score")
     def best_score(self, search):

@@ -21,6 +21,7 @@ from webapp.experiments.services.estimate import estimate
 from webapp.experiments.services.launch import launch_search
 from webapp.experiments.services.studies import launch_study
 from webapp.experiments.services.trials import TooMany, start_trial
+from webapp.people.throttle import client_address
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -133,4 +134,4 @@ def _asker(request) -> str:
     """Return who asks, for limits on how often: the account, else the address, not readable as such."""
     if request.user.is_authenticated:
         return f"user {request.user.pk}"
-    return hashlib.sha256(request.META.get("REMOTE_ADDR", "").encode()).hexdigest()[:32]
+    return hashlib.sha256(client_address(request).encode()).hexdigest()[:32]
