@@ -94,14 +94,7 @@ _PARAMETERS = '''\
         self.random_state = random_state
 '''
 
-_CLASSIFIER = (
-    '''class @class@(ClassifierMixin, BaseEstimator):
-    """@title@
-
-    More than two classes are learned one against the rest.
-'''
-    + _PARAMETERS
-    + '''
+_BEGIN_OF_FIT = '''
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.poor_score = @poor@
@@ -116,6 +109,17 @@ _CLASSIFIER = (
             raise ValueError(f"@class@ needs at least 2 classes, got one class only: {self.classes_[0]!r}")
         self._fit_scaling(X)
         self.seed_ = check_random_state(self.random_state).randint(2**31)
+'''
+
+_CLASSIFIER = (
+    '''class @class@(ClassifierMixin, BaseEstimator):
+    """@title@
+
+    More than two classes are learned one against the rest.
+'''
+    + _PARAMETERS
+    + _BEGIN_OF_FIT
+    + """\
         positives = [1] if len(self.classes_) == 2 else range(len(self.classes_))
         self.programs_ = [
             _train(
@@ -125,7 +129,7 @@ _CLASSIFIER = (
             for one in positives
         ]
         return self
-'''
+"""
     + _SCALING
     + '''
     def decision_function(self, X):
@@ -198,7 +202,7 @@ def estimator(algorithm: Algorithm, name: str, task_type: str) -> str:
     classification = task_type == "classification"
     if algorithm.vector_labels:
         before, after, last = many_classes.CLASSIFIER
-        template = _HEAD + many_classes.TRAINING + before + _PARAMETERS + after + _SCALING + last
+        template = _HEAD + many_classes.TRAINING + before + _PARAMETERS + _BEGIN_OF_FIT + after + _SCALING + last
     else:
         template = _HEAD + _TRAINING + (_CLASSIFIER if classification else _REGRESSOR)
     if not classification:

@@ -116,21 +116,7 @@ CLASSIFIER = (
 
     Where there are more classes than features, zeros are put beside the features: a vector has an element for each class.
 ''',
-    '''
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.poor_score = @poor@
-        return tags
-
-    def fit(self, X, y):
-        """Train on X (N, F) and the classes y (N,)."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"@class@ needs at least 2 classes, got one class only: {self.classes_[0]!r}")
-        self._fit_scaling(X)
-        self.seed_ = check_random_state(self.random_state).randint(2**31)
+    """\
         self.program_ = _train(
             self._padded(X), labels, classes=len(self.classes_),
             epochs=self.epochs, max_abs_error=self.max_abs_error, seed=self.seed_,
@@ -140,7 +126,7 @@ CLASSIFIER = (
     def _padded(self, X):
         missing = max(len(self.classes_) - X.shape[1], 0)
         return np.pad(self._scaled(X), ((0, 0), (0, missing)))
-''',
+""",
     '''
     def _class_scores(self, X):
         check_is_fitted(self)
@@ -165,4 +151,4 @@ CLASSIFIER = (
         return self.classes_[best]
 ''',
 )
-"""What comes before the parameters, after them, and after the scaling."""
+"""What comes before the parameters, after the begin of fit, and after the scaling."""
