@@ -32,6 +32,8 @@ test-engine: install-dev ## the engine's tests
 test-web: install-dev ## the web application's tests, on the embedded set-up
 	@$(PYTEST) tests/webapp
 
+fuzz-engine: install-dev ## compare the ancestry of two million programs with a run that keeps everything
+	@$(PYTEST) tests/engine -m fuzz
 fuzz-api: install-dev ## send the API 10,000 and more random requests
 	@$(PYTEST) tests/webapp/test_api_schema.py -m fuzz
 
@@ -58,4 +60,4 @@ clean: ## remove .venv/ and caches (never var/)
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find engine webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help python install install-dev run test test-engine test-web fuzz-api lint format messages bench lock clean
+.PHONY: help python install install-dev run test test-engine test-web fuzz-api fuzz-engine lint format messages bench lock clean

@@ -1,5 +1,6 @@
 """Searches: determinism, cuts, ancestry, experiments, bounds of memory, bad checkpoints."""
 
+import zlib
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from engine.baselines import linear
 from engine.canonical import canonical
 from engine.core import hurdle as at
 from engine.core import population
+from engine.evaluator import Encoded
 from engine.island import next_point
 from engine.ops import Op
 from engine.presets import preset
@@ -142,6 +144,44 @@ def test_ancestry_against_a_run_that_keeps_everything():
         assert apply_change(programs[parent] if parent >= 0 else None, record.change) == programs[birth]
         birth, steps = parent, steps + 1
     assert steps > 30
+
+
+@pytest.mark.fuzz
+def test_ancestry_of_two_million_individuals_against_a_run_that_keeps_everything():
+    """A generation at a time, so every individual is seen alive: its parent and its program's checksum are kept."""
+    spec = tiny(stop=StopSpec(max_individuals=2_000_000, max_experiments=1))
+    search = Search.start(spec, 11)
+    island, size = search.island, spec.population_size
+    parents, checksums = np.zeros(2_000_000, np.int64), np.zeros(2_000_000, np.uint32)
+    records, largest = {}, 0
+
+    def checksum(code, constants, lengths):
+        return zlib.crc32(lengths.tobytes(), zlib.crc32(constants.tobytes(), zlib.crc32(code.tobytes())))
+
+    for first in range(0, 2_000_000, size):
+        while island.births < first + size:  # comes back early when its list of finds is full
+            island.breed(first + size - island.births)
+            records |= {one.birth: one for one in island.collect_finds(0.0, 0)[1]}
+        pool = island.pool
+        parents[first : first + size] = pool.parent_births[island.population]
+        for slot in island.population:
+            checksums[pool.births[slot]] = checksum(pool.code[slot], pool.constants[slot], pool.lengths[slot])
+        if first % (100 * size) == 0:
+            records |= {one.birth: one for one in island.settle()}
+            largest = max(largest, len(pool.scores))
+    best = island.best_slot()
+    records |= {one.birth: one for one in island.settle() + island.line_records(best)}
+    line, birth = [], int(island.pool.births[best])
+    while birth >= 0:
+        line.append(birth)
+        birth = int(parents[birth])
+    program = None
+    for birth in reversed(line):
+        program = apply_change(program, records[birth].change)
+        encoded = Encoded.of(program, island._capacities)
+        assert checksum(encoded.code, encoded.constants, encoded.lengths) == checksums[birth]
+        assert records[birth].parent == (parents[birth] if parents[birth] >= 0 else None)
+    assert len(line) > 5000 and largest < 20_000
 
 
 def test_pool_holds_living_individuals_and_their_ancestors_only():

@@ -134,7 +134,7 @@ def measure(find: Find) -> dict:
         if getattr(spec, f"{role}_tasks") is not None:
             own = _evaluator(find, spec, role, registers=spec.registers)
             tasks[role] = {name: _scores(_known_evaluator(find, spec, role, one), one) for name, one in known.items()}
-            again = _scores(own, program)
+            again = _final_scores(find, spec, program) if role == "final" else _scores(own, program)
             if _is_as_found(find, role, again):
                 tasks[role][FOUND] = again
     role = "select" if spec.select_tasks is not None else "search"
@@ -194,6 +194,14 @@ def _evaluator(find: Find, spec: SearchSpec, role: str, *, registers, epochs: in
         tasks, registers, max_abs_error=spec.max_abs_error, seed=evaluation_seed,
         epochs=tasks_spec.epochs if epochs is None else epochs,
     )  # fmt: skip
+
+
+def _final_scores(find: Find, spec: SearchSpec, program: Program) -> list[float | None]:
+    """Return the final score on each task as the search had it: the mean over several evaluations of random ops."""
+    from engine.unseen import final_scores
+
+    seed = island_seed(find.search.seed, find.island.index)
+    return [finite(score) for score in final_scores(spec, seed, program)]
 
 
 def _known_evaluator(find: Find, spec: SearchSpec, role: str, program: Program, epochs: int | None = None) -> Evaluator:
