@@ -20,7 +20,7 @@ from tests.product import Product
 
 from .servers import Broker, Database
 
-SPEC = {"stop": {"max_individuals": 60_000, "max_seconds": 3600.0, "max_experiments": 1}}
+SPEC = {"stop": {"max_individuals": 300_000, "max_seconds": 3600.0, "max_experiments": 1}}
 """Long enough for several faults, and ended by work done: the same whenever it is interrupted."""
 
 _LAUNCH = """(lambda launch, spec, preset: [launch.launch_search(
@@ -107,7 +107,11 @@ class Rig:
             return None
 
     def wait_for_holder(self, search_id: int) -> psutil.Process:
-        self.wait_for(lambda: self.holder(search_id) is not None, why="no worker takes the search")
+        self.wait_for(
+            lambda: self.holder(search_id) is not None or self.states(search_id)[0] == "finished",
+            why="no worker takes the search",
+        )
+        assert self.states(search_id)[0] != "finished", "the search ended before the fault: it must be longer"
         holder = self.holder(search_id)
         return holder if holder is not None else self.wait_for_holder(search_id)
 

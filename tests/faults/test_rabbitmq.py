@@ -56,7 +56,7 @@ def test_islands_go_on_while_the_broker_is_away(rig):
     rig.wait_for_progress(search_id, 2)
     rig.broker.start()
     rig.wait_for_end(search_id)
-    assert rig.individuals(search_id) == 3 * 60_000
+    assert rig.individuals(search_id) == 3 * 300_000
     orphans = rig.rows(
         "SELECT count(*) FROM experiments_individual i JOIN experiments_island n ON n.id = i.island_id"
         " LEFT JOIN experiments_individual p ON p.island_id = COALESCE(i.parent_island_id, i.island_id)"
