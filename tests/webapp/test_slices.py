@@ -122,6 +122,26 @@ def test_an_older_live_search_is_not_reused(make_search, run, engine):
     assert search.individuals == 3 * BIRTHS_A_RUN
 
 
+def test_a_search_whose_slice_was_dropped_is_not_reused(make_search, run, engine, settings, monkeypatch):
+    """It has run on since its last committed slice: what it reported then would be missing."""
+    settings.ABOVO_TURN_SECONDS = 1000
+    search = make_search()
+    commit, commits = slices.commit_slice, []
+
+    def lose_the_second(lease, report, **values):
+        commits.append(1)
+        if len(commits) == 2:
+            Island.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
+            watch()
+        return commit(lease, report, **values)
+
+    monkeypatch.setattr(slices, "commit_slice", lose_the_second)
+    assert run(search) == Outcome.REFUSED
+    settings.ABOVO_TURN_SECONDS = 0
+    assert run(search) == Outcome.HANDED_BACK
+    assert search.individuals == CurvePoint.objects.count() == Individual.objects.count() == 2 * BIRTHS_A_RUN
+
+
 def test_checkpoints_keep_the_last_two(make_search, run):
     run(make_search(), 4)
     assert sorted(Checkpoint.objects.values_list("slice_number", flat=True)) == [3, 4]

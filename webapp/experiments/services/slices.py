@@ -106,6 +106,8 @@ def run_claimed(lease: Lease) -> Outcome:
         with about(island=island_id, attempt=attempt), lease:
             return _run(lease)
     except LeaseLost:
+        # Kept since its last committed slice, it has gone on: what it reported since is not stored.
+        live.drop(island_id)
         logger.warning("island %d, attempt %d: lease lost, the slice is dropped", island_id, attempt)
         return Outcome.REFUSED
     except DatabaseError:
