@@ -1,6 +1,6 @@
 """``python -m engine bench``: what the engine does in a second, beside figures of the published C++ code.
 
-Every row is the median of several runs in this process, compiled beforehand. The calibration rows time a fixed NumPy matrix
+Unless it says otherwise a row is the median of several runs in this process, compiled beforehand. The calibration rows time a fixed NumPy matrix
 product and a fixed chain of dependent scalar operations in the same run, so that figures of two machines can be compared.
 The reference's figures are of another machine (docs/performance.md): ratios of runs side by side are what counts.
 """
@@ -15,9 +15,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from engine import bench_processes, bench_scaling
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.baselines import linear, neural_network
 from engine.core import context as at
@@ -54,13 +56,27 @@ class Row:
 
 def main(args: argparse.Namespace) -> int:
     """Print the table, or with --json one object."""
+    if args.chart and not args.scaling:
+        print("bench: --chart needs --scaling", file=sys.stderr)
+        return 2
+    rows = processes()  # before this process is pinned to a core
     pin_to_one_core()
-    rows = []
-    for measure in (calibration, demo, random_programs, known_programs, compile_time):
-        print(f"{measure.__name__.replace('_', ' ')} …", file=sys.stderr, flush=True)
+    for measure in (calibration, demo, random_programs, known_programs):
+        _announce(measure.__name__.replace("_", " "))
         rows += measure()
-    if getattr(args, "ops", False):
+    if args.ops:
         rows += each_op()
+    if args.seeds:
+        rows += time_to_solve(args.seeds)
+    if args.scaling:
+        points = bench_scaling.curves(_announce)
+        rows += [
+            Row(f"{name} {value}", "µs an individual", cost, cost, cost, None, False)
+            for name, curve in points.items()
+            for value, cost in curve
+        ]
+        if args.chart:
+            bench_scaling.write_chart(points, Path(args.chart))
     if args.json:
         print(json.dumps({"rows": [{**asdict(row), "ratio": row.ratio} for row in rows]}))
         return 0
@@ -153,20 +169,46 @@ def known_programs() -> list[Row]:
     return rows
 
 
-def compile_time() -> list[Row]:
-    """Time the start of a search of the linear demo: its kernels come from the cache on disk if they are there."""
-    began = time.perf_counter()
-    Search.start(preset("linear-demo"), 1)
-    seconds = time.perf_counter() - began
-    return [Row("start of a search, kernels compiled", "s", seconds, seconds, seconds, None, False)]
+def processes() -> list[Row]:
+    """Time the start of a search with and without compiled code on disk, two searches on two cores, and measure memory."""
+    _announce("compiling, memory, two cores")
+    cold, cached = bench_processes.start_seconds()
+    rows = [
+        Row("start of a search, nothing compiled", "s", cold, cold, cold, None, False),
+        Row("start of a search, compiled before", "s", cached, cached, cached, None, False),
+    ]
+    megabytes = bench_processes.memory()
+    rows.append(Row("memory, P=1000, programs of section 4.2", "MB", megabytes, megabytes, megabytes, None, False))
+    both = bench_processes.two_cores()
+    if both is not None:
+        ratio = both[1] / both[0]
+        rows.append(Row("two linear-demos on two cores", "times one on one", ratio, ratio, ratio))
+    return rows
+
+
+def time_to_solve(seeds: int) -> list[Row]:
+    """Time the linear demo until it is solved, for seeds 1, 2, … one after the other; every seed, then the median."""
+    times = []
+    rows = []
+    for seed in range(1, seeds + 1):
+        _announce(f"linear-demo until solved, seed {seed}")
+        search = Search.start(preset("linear-demo"), seed)
+        report = search.run(seconds=1e9)
+        name = f"linear-demo, seed {seed}: {report.finish_reason} in experiment {report.counters.experiments}"
+        times.append(report.counters.seconds)
+        rows.append(Row(name, "s", times[-1], times[-1], times[-1], None, False))
+    return [*rows, _summary(f"linear-demo until solved, {seeds} seeds", "s", times, 62.0, higher=False)]
 
 
 def each_op() -> list[Row]:
-    """Time every op on F=16, D=10: 64 times the op in Learn, less an empty program, in ns an instruction and all tasks."""
+    """Time every op on F=16, D=10: 64 times the op in Learn, less an empty program, in ns an instruction and all tasks.
+
+    Run by the interpreter; the share of the cache's rate counts operands read and written once."""
     tasks = synthetic_tasks(10, 16, 200, 1)
     evaluator = Evaluator(tasks, Registers(5, 4, 3))
     empty = _best(prepared(evaluator, Algorithm(), keep=True))
-    rows = []
+    limit = _stream_rate()
+    rows = [Row("sum of two arrays in the first-level cache", "bytes a ns", limit, limit, limit)]
     for info in OPS:
         if info.op == Op.NO_OP:
             continue
@@ -179,8 +221,26 @@ def each_op() -> list[Row]:
         line = Instruction(info.op, first, second, out, constants)
         seconds = _best(prepared(evaluator, Algorithm((), (), (line,) * 64), keep=True)) - empty
         cost = seconds / 200 / 64 * 1e9
-        rows.append(Row(info.op.name, "ns an instruction, 10 tasks", cost, cost, cost, None, False))
+        moved = sum({"s": 1, "v": 16, "m": 256}[kind] for kind in info.inputs + info.output) * 8 * evaluator.lanes
+        share = moved / max(cost, 1e-9) / limit
+        name = f"{info.op.name} ({100 * share:.0f}% of the first-level cache's bytes)"
+        rows.append(Row(name, "ns an instruction, 10 tasks", cost, cost, cost, None, False))
     return rows
+
+
+def _stream_rate() -> float:
+    """Return the bytes that a sum of two arrays of 8 kB reads and writes in a nanosecond: what an op can reach at best."""
+    a, b, c = (np.ones(1024) for _ in range(3))
+    seconds = _best(lambda: _sums(a, b, c, 20_000))
+    return 3 * a.nbytes * 20_000 / seconds / 1e9
+
+
+@compiled()
+def _sums(a, b, c, count):
+    for round_ in range(count):
+        for k in range(a.shape[0]):
+            c[k] = a[k] + b[k]
+        a[round_ % a.shape[0]] = c[0] * 0.5
 
 
 def synthetic_tasks(count: int, features: int, train: int, valid: int) -> list[Task]:
@@ -208,6 +268,10 @@ def prepared(evaluator: Evaluator, algorithm: Algorithm, *, keep: bool = False) 
         return evaluation.evaluate(evaluator.group, is_random, scores)
 
     return run
+
+
+def _announce(what: str) -> None:
+    print(f"{what} …", file=sys.stderr, flush=True)
 
 
 def _times(run: Callable[[], object], runs: int) -> list[float]:

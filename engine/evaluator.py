@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.algorithm import VECTOR_LABEL, Algorithm, ProgramError, Registers
+from engine.compile_cache import compiling
 from engine.core import context as at
 from engine.core import evaluation, programs
 from engine.core.fusion import fuse
@@ -83,10 +84,12 @@ class Evaluator:
         first = self.tasks[0]
         groups = math.ceil(count / lanes)
         train_count, valid_count = len(first.train_labels), len(first.valid_labels)
+        with compiling(f"kernel-{features}-{lanes}-{int(self.vector_labels)}"):
+            kernel = kernel_address(features, lanes, self.vector_labels)
         group = evaluation.Group(
             contexts=_aligned((groups, at.WORDS), np.int64),
             addresses=np.zeros(groups, np.int64),
-            kernel=np.array([kernel_address(features, lanes, self.vector_labels)], np.int64),
+            kernel=np.array([kernel], np.int64),
             tasks=np.array([min(lanes, count - g * lanes) for g in range(groups)], np.int64),
             active=_aligned((groups, lanes), np.int64),
             steps=_aligned((groups, lanes), np.int64),

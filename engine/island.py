@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.algorithm import Algorithm, Instruction
 from engine.baselines import BASELINES, neural_network
+from engine.compile_cache import compiling, remove_old_versions
 from engine.core import evolution, population, programs
 from engine.core.fec import fec_entries, fec_restore, new_fec, new_memo
 from engine.core.hurdle import RUNS, Hurdle, new_hurdle
@@ -88,20 +89,22 @@ class Island:
 
     def compile(self) -> None:
         """Compile, or load from the cache on disk, all that breeding will run. Takes seconds the first time."""
-        evolution.evolve(
-            0, self.random, self.pool, self.population, self._breeding, self.space, self.scoring, self.fec, self.memo,
-            self.finds, self.counters, self.best, 0, np.inf,
-        )  # fmt: skip
-        nobody = np.zeros(0, np.int64)
-        population.unstored_line(self.pool, -1, nobody)
-        population.settled_lines(
-            self.pool, np.zeros(1, np.int64), 0, np.zeros(len(self.pool.scores), np.int64), nobody, nobody
-        )
-        population.drop_trunk(self.pool, nobody, 0, 0)
-        fec_restore(new_fec(1, 0), fec_entries(new_fec(1, 0)))
-        population.release(self.pool, -1)
-        one = self.pool.code[0], self.pool.constants[0], self.pool.lengths[0]
-        population.difference(*one, *one, self.space.starts, np.zeros((3, 3), np.int64))
+        remove_old_versions()
+        with compiling("search"):
+            evolution.evolve(
+                0, self.random, self.pool, self.population, self._breeding, self.space, self.scoring, self.fec, self.memo,
+                self.finds, self.counters, self.best, 0, np.inf,
+            )  # fmt: skip
+            nobody = np.zeros(0, np.int64)
+            population.unstored_line(self.pool, -1, nobody)
+            population.settled_lines(
+                self.pool, np.zeros(1, np.int64), 0, np.zeros(len(self.pool.scores), np.int64), nobody, nobody
+            )
+            population.drop_trunk(self.pool, nobody, 0, 0)
+            fec_restore(new_fec(1, 0), fec_entries(new_fec(1, 0)))
+            population.release(self.pool, -1)
+            one = self.pool.code[0], self.pool.constants[0], self.pool.lengths[0]
+            population.difference(*one, *one, self.space.starts, np.zeros((3, 3), np.int64))
 
     # breeding ------------------------------------------------------------------------------------------------------
 

@@ -148,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
     bench = add("bench", "bench", "measure the engine")
     bench.add_argument("--json", action="store_true")
     bench.add_argument("--ops", action="store_true", help="every op too, on 10 tasks of 16 features")
+    bench.add_argument(
+        "--seeds", type=int, default=0, metavar="N", help="the time until linear-demo is solved, N seeds"
+    )
+    bench.add_argument("--scaling", action="store_true", help="how the cost grows with features, tasks, length, …")
+    bench.add_argument("--chart", metavar="FILE", help="with --scaling, write the curves as an SVG")
     return parser
 
 
