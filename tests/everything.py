@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -37,17 +38,20 @@ def main(arguments: list[str]) -> int:
         results["browser"] = f"not run: {missing}"
 
     pytest = [sys.executable, "-m", "pytest", *arguments]
-    # The engine knows of no server, and needs none: its tests run beside the others, on the second core.
+    others = [*pytest, "--ignore", "tests/engine"]
+    # Two cores, two rows of tests: the engine's, which know of no server, and then those on servers; beside them the embedded set-up.
     engine = Beside("engine", [*pytest, "tests/engine"])
-    pytest = [*pytest, "--ignore", "tests/engine"]
-    results["tests, embedded set-up"] = run("embedded set-up", pytest, without=("DATABASE_URL", "CELERY_BROKER_URL"))
     try:
-        servers = {"DATABASE_URL": services.ensure_postgres(), "CELERY_BROKER_URL": services.ensure_rabbitmq()}
+        addresses = {"DATABASE_URL": services.ensure_postgres(), "CELERY_BROKER_URL": services.ensure_rabbitmq()}
     except services.Missing as missing:
+        servers = None
         results["tests, servers"] = f"not run: {missing}"
     else:
-        servers["DATABASE_URL"] = servers["DATABASE_URL"].rpartition("/")[0] + f"/abovo_{os.getpid()}"
-        results["tests, servers"] = run("PostgreSQL and RabbitMQ servers", pytest, add=servers)
+        addresses["DATABASE_URL"] = addresses["DATABASE_URL"].rpartition("/")[0] + f"/abovo_{os.getpid()}"
+        servers = Beside("PostgreSQL and RabbitMQ servers", others, add=addresses, after=engine)
+    results["tests, embedded set-up"] = run("embedded set-up", others, without=("DATABASE_URL", "CELERY_BROKER_URL"))
+    if servers:
+        results["tests, servers"] = servers.result()
     results["tests, engine"] = engine.result()
 
     print(f"\nIn {time.monotonic() - started:.0f} s:")
@@ -58,23 +62,36 @@ def main(arguments: list[str]) -> int:
 
 
 class Beside:
-    """A command that runs beside the others; its output is shown when it is asked for its result."""
+    """A command that runs beside the others, or begins when another one of these has ended.
 
-    def __init__(self, name: str, command: list):
-        self.name = name
+    Its output is shown when it is asked for its result.
+    """
+
+    def __init__(self, name: str, command: list, *, add: dict | None = None, after: "Beside | None" = None):
+        self.name, self.after = name, after
+        self.command = [str(part) for part in command]
+        self.environment = {**os.environ, **(add or {})}
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 (read in result())
+        self.process: subprocess.Popen | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        if self.after:
+            self.after.thread.join()
         self.process = subprocess.Popen(
-            [str(part) for part in command], cwd=ROOT, stdout=self.output, stderr=subprocess.STDOUT
+            self.command, cwd=ROOT, env=self.environment, stdout=self.output, stderr=subprocess.STDOUT
         )
         atexit.register(self.process.kill)
+        self.process.wait()
 
     def result(self) -> str:
-        code = self.process.wait()
+        self.thread.join()
         self.output.seek(0)
         print(f"\n== {self.name}", flush=True)
         sys.stdout.write(self.output.read().decode(errors="replace"))
         sys.stdout.flush()
-        return "passed" if code == 0 else "failed"
+        return "passed" if self.process and self.process.returncode == 0 else "failed"
 
 
 def run(name: str, command: list, *, without: tuple = (), add: dict | None = None) -> str:

@@ -34,7 +34,7 @@ def test_a_skipped_test_fails_ci_and_is_listed(tmp_path, ci, status):
 class Passing:
     """A command beside the others that need not run here."""
 
-    def __init__(self, name, command):
+    def __init__(self, name, command, **options):
         pass
 
     def result(self):
@@ -60,3 +60,10 @@ def test_a_server_that_cannot_be_had_is_named(monkeypatch, capsys, in_ci, status
 def test_a_command_beside_the_others_is_heard_and_judged(capsys, command, result):
     assert everything.Beside("engine", [sys.executable, "-c", command]).result() == result
     assert ("fine" if result == "passed" else "no") in capsys.readouterr().out
+
+
+def test_a_command_after_another_begins_when_that_has_ended(tmp_path):
+    mark = tmp_path / "mark"
+    first = everything.Beside("first", [sys.executable, "-c", f"import time; time.sleep(1); open({str(mark)!r}, 'w')"])
+    second = everything.Beside("second", [sys.executable, "-c", f"open({str(mark)!r})"], after=first)
+    assert second.result() == "passed"

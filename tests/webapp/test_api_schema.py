@@ -25,7 +25,7 @@ from webapp.api.v1 import api
 from webapp.experiments.models import Evaluation
 from webapp.people.services import tokens
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
@@ -78,7 +78,8 @@ def calls(owner, make_search, run, settings):
                 if exists and name in real:
                     case.path_parameters[name] = real[name]
             with transaction.atomic(), CONNECTION_STAYS:
-                response = case.call(headers={"Authorization": f"Bearer {secret}"} if known else {})
+                plain = {"Accept-Encoding": "identity"}  # what calls it here does not unpack
+                response = case.call(headers=plain | ({"Authorization": f"Bearer {secret}"} if known else {}))
                 transaction.set_rollback(True)
             case.validate_response(response, checks=CHECKS)
 

@@ -2,12 +2,19 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from webapp.lib.postgres import binaries
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def tools_of(version: int) -> Path:
+    """Return the folder of the tools of a server's version: what newer ones write, older servers do not all understand."""
+    debian = Path(f"/usr/lib/postgresql/{version}/bin")
+    return debian if (debian / "pg_restore").exists() else binaries()
 
 
 def test_dump_and_restore(make_search, run, engine, database_server, new_database, settings):
@@ -21,12 +28,11 @@ def test_dump_and_restore(make_search, run, engine, database_server, new_databas
     here = {name: str(source[name]) for name in ("host", "port", "user", "password") if source.get(name)}
     dump = settings.ABOVO_HOME / "backup.dump"
     address = psycopg.conninfo.make_conninfo(**here, dbname=source["dbname"])
-    # The newest server's tools read older servers, too.
+    with connection.cursor() as cursor:
+        tool = tools_of(cursor.connection.info.server_version // 10000)
     tools = {"env": {**os.environ, "LC_ALL": "C.UTF-8"}, "check": True, "capture_output": True}
-    subprocess.run([binaries() / "pg_dump", "--format=custom", "--file", dump, address], **tools)
-    subprocess.run(
-        [binaries() / "pg_restore", "--no-owner", "--exit-on-error", "--dbname", new_database, dump], **tools
-    )
+    subprocess.run([tool / "pg_dump", "--format=custom", "--file", dump, address], **tools)
+    subprocess.run([tool / "pg_restore", "--no-owner", "--exit-on-error", "--dbname", new_database, dump], **tools)
     tables = ("search", "island", "checkpoint", "individual", "algorithm", "find", "curvepoint", "event")
     with connection.cursor() as cursor, psycopg.connect(new_database) as restored:
         for table in tables:

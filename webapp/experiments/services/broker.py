@@ -27,12 +27,17 @@ def queues() -> list[Depth] | None:
     try:
         with app.connection_for_read(connect_timeout=2) as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
-            channel = connection.default_channel
             found = []
             for queue in app.amqp.queues.values():
-                _name, messages, consumers = queue(channel).queue_declare(passive=True)
+                # A channel for each: asking for a queue that nobody has made yet closes it.
+                try:
+                    _name, messages, consumers = queue(connection.channel()).queue_declare(passive=True)
+                except connection.channel_errors as error:
+                    if getattr(error, "code", None) != 404:
+                        raise
+                    messages = consumers = 0
                 found.append(Depth(queue.alias or queue.name, messages, consumers if counts_consumers else None))
             return found
-    except Exception as error:  # whatever the transport raises, as for a queue that nobody has made yet
+    except Exception as error:  # whatever the transport raises
         logger.warning("the broker does not answer: %s: %s", type(error).__name__, error)
         return None
