@@ -35,7 +35,7 @@ from dataclasses import replace
 from engine.presets import preset
 from engine.search import Search
 from engine.spec import StopSpec
-spec = replace(preset("linear-demo"), select_tasks=None, final_tasks=None, stop=StopSpec(max_individuals=10**12))
+spec = replace(preset("linear-demo"), select_tasks=None, final_tasks=None, stop=StopSpec(max_individuals=10**12, max_experiments=1))
 search = Search.start(spec, {seed})
 time.sleep(max(0.0, {begin} - time.time()))
 counters = search.run(seconds=10.0).counters
