@@ -1,8 +1,12 @@
 """How Celery is set up: two queues, JSON, one message at a time."""
 
 import uuid
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from celery.beat import PersistentScheduler, Scheduler
+from celery.utils.imports import symbol_by_name
 from django.conf import settings
 from kombu.exceptions import EncodeError
 
@@ -15,7 +19,39 @@ def test_nothing_but_json_is_taken_or_sent():
 
 
 def test_the_scheduler_keeps_no_pickle():
-    assert app.conf.beat_scheduler == "celery.beat:Scheduler"
+    scheduler = symbol_by_name(app.conf.beat_scheduler)
+    assert issubclass(scheduler, Scheduler) and not issubclass(scheduler, PersistentScheduler)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_scheduler_goes_on_when_the_clock_is_set(monkeypatch, hours):
+    """Each job at its pace: neither silent for an hour, nor twice at once."""
+    now = {"clock": 1_000_000_000.0, "passed": 50.0}
+    monkeypatch.setattr(
+        "webapp.lib.beat.time", SimpleNamespace(time=lambda: now["clock"], monotonic=lambda: now["passed"])
+    )
+    utc = lambda self=None: datetime.fromtimestamp(now["clock"], UTC)  # noqa: E731
+    monkeypatch.setattr("celery.schedules.BaseSchedule.now", utc)
+    monkeypatch.setattr("celery.beat.ScheduleEntry.default_now", utc)
+    scheduler = symbol_by_name(app.conf.beat_scheduler)(app, lazy=True)
+    for name, seconds in (("often", 5.0), ("seldom", 30.0)):
+        scheduler.add(name=name, task="people.notices_job", schedule=seconds, last_run_at=utc())
+    sent = []
+    monkeypatch.setattr(scheduler, "apply_entry", lambda entry, producer=None: sent.append(entry.name))
+    monkeypatch.setattr(type(scheduler), "producer", None)
+
+    def pass_time(seconds):
+        sent.clear()
+        for _ in range(seconds):
+            now["clock"], now["passed"] = now["clock"] + 1, now["passed"] + 1
+            while scheduler.tick() == 0:
+                pass
+        return sent.count("often"), sent.count("seldom")
+
+    assert pass_time(60) == (12, 2)
+    now["clock"] += hours * 3600
+    often, seldom = pass_time(60)
+    assert often in (11, 12) and seldom in (1, 2)
 
 
 def test_one_message_at_a_time_acknowledged_when_done():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.db.models import Count, F
-from django.utils import timezone
+from django.db.models.functions import Now
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -18,9 +18,9 @@ from webapp.experiments.services.steer import PRIORITIES, SteerError, set_priori
 from webapp.experiments.services.workers import SILENT_SECONDS
 
 
-def ago(moment) -> str:
-    """Return how long ago something was, shortly."""
-    return describe.duration(max((timezone.now() - moment).total_seconds(), 0.0)) if moment else "–"
+def ago(moment, now) -> str:
+    """Return how long ago something was, shortly. now: by the clock that wrote it down, which is the database's."""
+    return describe.duration(max((now - moment).total_seconds(), 0.0)) if moment else "–"
 
 
 class WhoseFilter(admin.SimpleListFilter):
@@ -56,6 +56,9 @@ class IslandAdmin(admin.ModelAdmin):
     actions = ("stop", "retry", "raise_priority", "lower_priority", "to_front", "to_back", "take_back")
     change_list_template = "admin/experiments/queue.html"
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).annotate(now=Now())
+
     def has_add_permission(self, request):
         return False
 
@@ -89,11 +92,11 @@ class IslandAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("heartbeat"), ordering="heartbeat_at")
     def heartbeat(self, island):
-        return ago(island.heartbeat_at) if island.state == Island.State.RUNNING else "–"
+        return ago(island.heartbeat_at, island.now) if island.state == Island.State.RUNNING else "–"
 
     @admin.display(description=_("waits"), ordering="queued_at")
     def waits(self, island):
-        return ago(island.queued_at) if island.state == Island.State.QUEUED else "–"
+        return ago(island.queued_at, island.now) if island.state == Island.State.QUEUED else "–"
 
     @admin.display(description=_("engine time"), ordering="seconds")
     def runs(self, island):
@@ -187,6 +190,9 @@ class WorkerAdmin(admin.ModelAdmin):
     actions = ("drain", "undrain")
     change_list_template = "admin/experiments/queue.html"
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).annotate(now=Now())
+
     def has_add_permission(self, request):
         return False
 
@@ -202,7 +208,7 @@ class WorkerAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("state"))
     def condition(self, worker):
-        if (timezone.now() - worker.seen_at).total_seconds() > SILENT_SECONDS:
+        if (worker.now - worker.seen_at).total_seconds() > SILENT_SECONDS:
             return _("silent")
         return _("draining") if worker.draining else _("at work")
 
@@ -220,11 +226,11 @@ class WorkerAdmin(admin.ModelAdmin):
 
     @admin.display(description=_("seen"), ordering="seen_at")
     def seen(self, worker):
-        return ago(worker.seen_at)
+        return ago(worker.seen_at, worker.now)
 
     @admin.display(description=_("up"), ordering="started_at")
     def since(self, worker):
-        return ago(worker.started_at)
+        return ago(worker.started_at, worker.now)
 
     @admin.action(description=_("Drain: let them finish, give them no more"), permissions=["change"])
     def drain(self, request, queryset):

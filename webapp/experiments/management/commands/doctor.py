@@ -14,7 +14,7 @@ from django.core.checks import WARNING, run_checks
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from engine.checkpoint import READABLE
 from webapp.experiments.models import Checkpoint, Island, QueuePause, Search, Worker
@@ -145,7 +145,7 @@ def _broker() -> Finding:
 
 
 def _workers() -> Iterator[Finding]:
-    alive = list(Worker.objects.filter(seen_at__gt=timezone.now() - timedelta(seconds=SILENT_SECONDS)))
+    alive = list(Worker.objects.filter(seen_at__gt=Now() - timedelta(seconds=SILENT_SECONDS)))
     slots = sum(worker.slots for worker in alive if not worker.draining)
     if not slots:
         why = "all are draining" if any(worker.slots for worker in alive) else "none has been seen for half a minute"
@@ -172,18 +172,18 @@ def _queue() -> Iterator[Finding]:
             "checkpoints", f"{unreadable.values('island').distinct().count()} islands were saved by a later version",
             "They wait for workers of that version: upgrade these.",
         )  # fmt: skip
-    late = Island.objects.filter(state=Island.State.QUEUED, queued_at__lt=timezone.now() - LONG_WAIT).count()
+    late = Island.objects.filter(state=Island.State.QUEUED, queued_at__lt=Now() - LONG_WAIT).count()
     if late:
         yield Finding(
             "waiting", f"{late} islands have waited for more than ten minutes", "Add workers, or raise ABOVO_WORKERS."
         )
     limit = timedelta(seconds=3 * settings.ABOVO_LEASE_SECONDS)
-    silent = Island.objects.filter(state=Island.State.RUNNING, heartbeat_at__lt=timezone.now() - limit).count()
+    silent = Island.objects.filter(state=Island.State.RUNNING, heartbeat_at__lt=Now() - limit).count()
     if silent:
         yield Finding(
             "running", f"{silent} islands have no heartbeat and nobody takes them back", "Start the scheduler."
         )
-    failed = Search.objects.filter(state=Search.State.FAILED, finished_at__gt=timezone.now() - timedelta(days=1))
+    failed = Search.objects.filter(state=Search.State.FAILED, finished_at__gt=Now() - timedelta(days=1))
     if failed.exists():
         yield Finding(
             "searches", f"{failed.count()} failed within a day; the last: {failed.latest('finished_at').failure_reason}",
