@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from celery.exceptions import Reject
 from django.db import connection
 from django.utils import timezone
 
@@ -111,3 +112,13 @@ def test_many_claim_at_once_and_each_gets_another(make_search, monkeypatch):
     for thread in threads:
         thread.join()
     assert sorted(taken) == sorted(Search.objects.values_list("islands", flat=True))
+
+
+def test_a_worker_that_ends_takes_nothing_and_leaves_the_message(make_search, engine, monkeypatch):
+    search = make_search()
+    monkeypatch.setattr("webapp.lib.stopping.requested", lambda: True)
+    with pytest.raises(Reject) as refusal:
+        run_slice_job(search.islands.get().pk, 1)
+    assert refusal.value.requeue
+    assert search.islands.get().state == "queued"
+    assert engine.runs == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from celery import shared_task
+from celery.exceptions import Reject
 
 from webapp.experiments.services import keeper  # noqa: F401 (it starts with the worker)
 from webapp.experiments.services.datasets import check_dataset, check_next
@@ -13,11 +14,15 @@ from webapp.experiments.services.recanonical import renew_for
 from webapp.experiments.services.slices import run_next
 from webapp.experiments.services.trials import run_trial
 from webapp.experiments.services.workers import may_take_work
+from webapp.lib import stopping
 
 
 @shared_task(name="experiments.run_slice_job", ignore_result=True)
 def run_slice_job(island_id: int, attempt: int) -> str:
     """Run the next slices of the island whose turn it is: the one that the message names only says that one waits."""
+    if stopping.requested():
+        # It would be handed back at once; the message is for somebody who stays.
+        raise Reject("this worker ends", requeue=True)
     return str(run_next()) if may_take_work() else "draining"
 
 
