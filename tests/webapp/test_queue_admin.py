@@ -1,12 +1,16 @@
 """The administrator's queue: what it shows, what its actions do, who may, and that it is written down."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
+from django.utils import timezone
 
-from webapp.experiments.models import Island, QueuePause, Search, Worker
+from webapp.experiments.models import Checkpoint, Island, QueuePause, Search, Worker
 from webapp.experiments.services import queue, slices, workers
 from webapp.experiments.services.lease import Lease
+from webapp.people.models import Invitation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 QUEUE = "admin:experiments_island_changelist"
@@ -110,6 +114,70 @@ def test_pause_and_resume(client, administrator, owner, make_search):
     for _ in range(2):
         page = client.post(reverse("admin:experiments_queuepause_add"), {"owner": ""})
     assert QueuePause.objects.count() == 1 and page.status_code == 200
+
+
+def test_the_whole_queue_is_paused_by_a_button_and_woken_by_another(client, administrator, make_search, messages):
+    island = make_search().islands.get()
+    client.force_login(administrator)
+    for _ in range(2):  # two administrators at once
+        page = client.post(reverse("admin:queue-pause"), follow=True).content.decode()
+    assert queue.next_island() is None and "The whole queue is paused (by administrator)" in page
+    messages.clear()
+    for _ in range(2):
+        page = client.post(reverse("admin:queue-resume"), follow=True).content.decode()
+    assert queue.next_island() is not None and "is paused" not in page
+    assert messages == [(island.pk, 1)], "what waits is begun at once"
+    assert LogEntry.objects.count() == 2
+    assert client.get(reverse("admin:queue-pause")).status_code == 405
+
+
+def test_pausing_is_not_for_everybody(client, owner, make_search, django_user_model):
+    make_search()
+    helper = django_user_model.objects.create_user("helper", is_staff=True)
+    for user, status in ((owner, 302), (helper, 403)):
+        client.force_login(user)
+        assert client.post(reverse("admin:queue-pause")).status_code == status
+        assert client.get(reverse("admin:retention")).status_code == status
+    assert not QueuePause.objects.exists()
+
+
+def test_old_searches_give_up_what_was_counted(client, administrator, make_search, run, engine):
+    engine.births_at_end = 10
+    run(make_search())
+    Search.objects.update(finished_at=timezone.now() - timedelta(days=8))
+    client.force_login(administrator)
+    page = client.get(reverse("admin:retention"))
+    assert page.context["counts"][0] == ("checkpoints", 1) and Checkpoint.objects.count() == 1
+    assert client.get(reverse("admin:retention"), {"checkpoints_days": 9, "curve_points": 5}).context["nothing"]
+    assert client.get(reverse("admin:retention"), {"checkpoints_days": -1, "curve_points": "x"}).status_code == 422
+    bad = client.post(reverse("admin:retention"), {"checkpoints_days": "soon", "curve_points": 5})
+    assert bad.status_code == 422 and Checkpoint.objects.count() == 1
+    done = client.post(reverse("admin:retention"), {"checkpoints_days": 7, "curve_points": 500}, follow=True)
+    assert "Thrown away: 1 checkpoints" in done.content.decode() and not Checkpoint.objects.exists()
+    assert "1 checkpoints" in LogEntry.objects.get().get_change_message()
+
+
+def test_what_is_done_to_accounts_and_what_is_deleted_is_written_down(client, administrator, owner, make_search):
+    client.force_login(administrator)
+    client.post(reverse("people:person", args=[owner.pk]), {"role": "viewer", "is_active": "on", "max_islands": "3"})
+    client.post(reverse("people:new-password", args=[owner.pk]))
+    client.post(reverse("people:invite"), {"role": "researcher", "note": "for Grace"})
+    client.post(reverse("people:withdraw", args=[Invitation.objects.get(user=None).pk]))
+    search = make_search(owner=owner, title="gone")
+    client.post(reverse("experiments:search-delete", args=[search.pk]))
+    entries = [
+        (entry.user.username, entry.object_repr, entry.get_change_message())
+        for entry in LogEntry.objects.order_by("pk")
+    ]
+    assert [(user, what) for user, _repr, what in entries] == [
+        ("administrator", "Account changed: researcher → viewer, max_islands 3"),
+        ("administrator", "Given a link to a new password"),
+        ("administrator", "Invited: researcher, for Grace"),
+        ("administrator", "Invitation withdrawn"),
+        ("administrator", "Deleted"),
+    ]  # fmt: skip
+    assert entries[0][1] == "owner" and entries[-1][1] == f"{search.pk}: gone"
+    assert "Given a link" in client.get(reverse("admin:admin_logentry_changelist")).content.decode()
 
 
 def test_workers_drain(act, client, make_search):

@@ -73,7 +73,7 @@ def delete_dataset(request, name: str):
     if not access.may_steer(request.user, row):
         raise PermissionDenied
     try:
-        datasets.delete_dataset(dataset_id=row.pk)
+        datasets.delete_dataset(dataset_id=row.pk, by=request.user)
     except datasets.UploadError as error:
         raise ApiError(409, error.message, kind="state") from None
     return Status(204, None)

@@ -108,7 +108,7 @@ def change_search(request, search_id: int, data: ChangeIn):
 )
 def delete_search(request, search_id: int):
     """Deletes it with its curve, ancestry and checkpoints, whatever it is doing. Permalinks of what it found stay."""
-    steer.delete_search(search_id=_steerable(request, search_id).pk)
+    steer.delete_search(search_id=_steerable(request, search_id).pk, by=request.user)
     return Status(204, None)
 
 

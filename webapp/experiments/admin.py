@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from django.contrib import admin, messages
+from django.urls import path
 from django.utils.html import format_html
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from engine.spec import SpecError
 from webapp.experiments.models import Algorithm, Checkpoint, Find, Island, Measurement, Search
 from webapp.experiments.queue_admin import IslandAdmin
+from webapp.experiments.retention_admin import retention_page
 from webapp.experiments.services.change import set_visibility
 from webapp.experiments.services.steer import stop_search
+
+admin.site.site_title = admin.site.site_header = _("Ab Ovo: administration")
+admin.site.index_title = _("The installation")
+# Tables need the width; the pages name each other.
+admin.site.enable_nav_sidebar = False
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -56,6 +63,11 @@ class SearchAdmin(admin.ModelAdmin):
 
     def has_add_permission(self, request):
         return False
+
+    def get_urls(self):
+        return [
+            path("retention/", self.admin_site.admin_view(retention_page), name="retention"), *super().get_urls(),
+        ]  # fmt: skip
 
     def save_model(self, request, obj, form, change):
         """Write what was changed and nothing else: a worker may have written the rest meanwhile."""

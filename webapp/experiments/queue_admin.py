@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Count, F
 from django.db.models.functions import Now
+from django.shortcuts import redirect
+from django.template.defaultfilters import truncatechars
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
 
 from engine.spec import SpecError
 from webapp.experiments import describe
@@ -16,6 +22,7 @@ from webapp.experiments.models import Island, QueuePause, Worker
 from webapp.experiments.services import broker, requeue
 from webapp.experiments.services.steer import PRIORITIES, SteerError, set_priority, stop_search
 from webapp.experiments.services.workers import SILENT_SECONDS
+from webapp.people.services.audit import record
 
 
 def ago(moment, now) -> str:
@@ -51,13 +58,51 @@ class IslandAdmin(admin.ModelAdmin):
     list_select_related = ("search__owner",)
     list_per_page = 50
     search_fields = ("search__title", "search__owner__username", "lease_owner")
+    search_help_text = _("Title of a search, name of an owner or of a worker")
     ordering = ("-state", "-search__priority", "queued_at")
     show_full_result_count = False
     actions = ("stop", "retry", "raise_priority", "lower_priority", "to_front", "to_back", "take_back")
     change_list_template = "admin/experiments/queue.html"
 
+    class Media:
+        css = {"all": ("admin-queue.css",)}
+
     def get_queryset(self, request):
         return super().get_queryset(request).annotate(now=Now())
+
+    def get_urls(self):
+        view = self.admin_site.admin_view
+        return [
+            path("pause/", view(require_POST(self.pause_all)), name="queue-pause"),
+            path("resume/", view(require_POST(self.resume_all)), name="queue-resume"),
+            *super().get_urls(),
+        ]
+
+    def pause_all(self, request):
+        """Hold the whole queue; what runs ends its slice."""
+        return self._set_pause(request, True)
+
+    def resume_all(self, request):
+        """Let the queue go on."""
+        return self._set_pause(request, False)
+
+    def _set_pause(self, request, paused):
+        if not request.user.has_perms(["experiments.add_queuepause", "experiments.delete_queuepause"]):
+            raise PermissionDenied
+        with transaction.atomic():
+            if paused:
+                pause, changed = QueuePause.objects.get_or_create(owner=None, defaults={"by": request.user})
+            else:
+                pause = QueuePause.objects.select_for_update().filter(owner=None).first()
+                changed = pause is not None
+            if changed:
+                what = _("The whole queue was paused") if paused else _("The whole queue goes on")
+                record(by=request.user, obj=pause, what=str(what), deleted=not paused)
+                if not paused:
+                    pause.delete()
+                    requeue.wake()
+                self.message_user(request, f"{what}.", messages.SUCCESS)
+        return redirect(reverse("admin:experiments_island_changelist"))
 
     def has_add_permission(self, request):
         return False
@@ -70,13 +115,18 @@ class IslandAdmin(admin.ModelAdmin):
         return False
 
     def changelist_view(self, request, extra_context=None):
-        context = {"queues": broker.queues(), "pauses": QueuePause.objects.select_related("owner", "by"),
-                   "counts": dict(Island.objects.order_by().values_list("state").annotate(Count("pk")))}  # fmt: skip
+        counts = dict(Island.objects.order_by().values_list("state").annotate(Count("pk")))
+        pauses = list(QueuePause.objects.select_related("owner", "by"))
+        context = {
+            "title": _("The queue"), "queues": broker.queues(), "pauses": pauses, "is_queue": True,
+            "paused": any(pause.owner_id is None for pause in pauses),
+            "counts": [(label, counts[state]) for state, label in Island.State.choices if state in counts],
+        }  # fmt: skip
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     @admin.display(description=_("job"), ordering="search")
     def job(self, island):
-        return f"{island.search_id}.{island.index}: {island.search.title}"
+        return f"{island.search_id}.{island.index}: {truncatechars(island.search.title, 60)}"
 
     @admin.display(description=_("owner"), ordering="search__owner__username")
     def owner(self, island):
@@ -178,7 +228,7 @@ class WorkerAdmin(admin.ModelAdmin):
         "condition",
         "version",
         "cores",
-        "slots",
+        "slices",
         "now_running",
         "throughput",
         "memory",
@@ -189,6 +239,9 @@ class WorkerAdmin(admin.ModelAdmin):
     search_fields = ("name",)
     actions = ("drain", "undrain")
     change_list_template = "admin/experiments/queue.html"
+
+    class Media:
+        css = {"all": ("admin-queue.css",)}
 
     def get_queryset(self, request):
         return super().get_queryset(request).annotate(now=Now())
@@ -204,7 +257,8 @@ class WorkerAdmin(admin.ModelAdmin):
         held = Island.objects.filter(state=Island.State.RUNNING).values_list("lease_owner", "search_id", "index")
         for owner, search_id, index in held:
             self._running.setdefault(owner.rpartition("/")[0], []).append(f"{search_id}.{index}")
-        return super().changelist_view(request, {"queues": broker.queues(), **(extra_context or {})})
+        context = {"title": _("Workers"), "queues": broker.queues()}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     @admin.display(description=_("state"))
     def condition(self, worker):
@@ -216,7 +270,11 @@ class WorkerAdmin(admin.ModelAdmin):
     def now_running(self, worker):
         return ", ".join(self._running.get(worker.name, [])) or "–"
 
-    @admin.display(description=_("programs a second and slice"))
+    @admin.display(description=_("slices at a time"), ordering="slots")
+    def slices(self, worker):
+        return worker.slots or _("none: scheduler")
+
+    @admin.display(description=_("programs a second"))
     def throughput(self, worker):
         return f"{worker.individuals / worker.busy_seconds:,.0f}" if worker.busy_seconds else "–"
 
@@ -244,6 +302,8 @@ class WorkerAdmin(admin.ModelAdmin):
         for worker in queryset:
             self.log_change(request, worker, str(what))
         count = queryset.exclude(draining=draining).update(draining=draining)
+        if count and not draining:
+            requeue.wake()
         text = ngettext("%(what)s: %(n)d worker.", "%(what)s: %(n)d workers.", count) % {"what": what, "n": count}
         self.message_user(request, text, messages.SUCCESS)
 
@@ -263,6 +323,14 @@ class QueuePauseAdmin(admin.ModelAdmin):
         obj.by = request.user
         super().save_model(request, obj, form, change)
 
+    def delete_model(self, request, obj):
+        super().delete_model(request, obj)
+        requeue.wake()
+
+    def delete_queryset(self, request, queryset):
+        super().delete_queryset(request, queryset)
+        requeue.wake()
+
     @admin.display(description=_("whose searches"), ordering=F("owner").asc(nulls_first=True))
     def whose(self, pause):
         return pause.owner or _("everybody's")
@@ -273,7 +341,11 @@ class LogEntryAdmin(admin.ModelAdmin):
     """Who did what in these pages. What was done to a search on the site stands in the search's own log."""
 
     list_display = ("action_time", "user", "object_link", "content_type", "what")
-    list_filter = ("action_flag", "content_type")
+    list_filter = (
+        "action_flag",
+        ("content_type", admin.RelatedOnlyFieldListFilter),
+        ("user", admin.RelatedOnlyFieldListFilter),
+    )
     list_select_related = ("user", "content_type")
     search_fields = ("user__username", "object_repr", "change_message")
     date_hierarchy = "action_time"

@@ -26,6 +26,7 @@ from webapp.experiments import data_facts
 from webapp.experiments.models import Dataset, Search
 from webapp.experiments.quotas import check_upload
 from webapp.experiments.services.dispatch import send_check
+from webapp.people.services.audit import record
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def set_visibility(*, dataset_id: int, visibility: str) -> None:
         raise UploadError("visibility", _("A private data set needs an owner."))
 
 
-def delete_dataset(*, dataset_id: int) -> None:
+def delete_dataset(*, dataset_id: int, by=None) -> None:
     """Delete a data set and its files. Raises UploadError while a search that has not ended needs it."""
     with transaction.atomic():
         dataset = Dataset.objects.select_for_update().filter(pk=dataset_id).first()
@@ -142,6 +143,7 @@ def delete_dataset(*, dataset_id: int) -> None:
             return
         if data_facts.searches_of(dataset.name).exclude(state__in=Search.ENDED).exists():
             raise UploadError("name", _("A search that has not ended needs this data set: stop or delete that first."))
+        record(by=by, obj=dataset, what="Deleted", deleted=True)
         dataset.delete()
         transaction.on_commit(partial(_remove, dataset))
 

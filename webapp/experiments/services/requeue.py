@@ -11,8 +11,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from webapp.experiments.models import Island, Search
+from webapp.experiments.services import queue
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.events import note
+
+BATCH = 500
 
 
 def retry_search(*, search_id: int, by=None) -> int:
@@ -50,6 +53,14 @@ def move(*, island_ids: Iterable[int], to_front: bool) -> int:
             )
             island.save(update_fields=["queued_at"])
     return len(chosen)
+
+
+def wake() -> int:
+    """Send messages for what waits, at once: those of before were taken while nobody might begin. Returns how many."""
+    waiting = list(queue.waiting().order_by("queued_at")[:BATCH])
+    for island in waiting:
+        send_slice(island)
+    return len(waiting)
 
 
 def take_back(*, island_ids: Iterable[int]) -> int:

@@ -19,6 +19,7 @@ from webapp.experiments.quotas import check_budget, check_islands
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.ends import tell_owner
 from webapp.experiments.services.events import note
+from webapp.people.services.audit import record
 
 PRIORITIES = range(-10, 11)
 MOST_SECONDS_MORE = 30 * 86400
@@ -153,7 +154,7 @@ def what_goes(search: Search) -> dict[str, int]:
     }
 
 
-def delete_search(*, search_id: int) -> None:
+def delete_search(*, search_id: int, by=None) -> None:
     """Delete a search with all that belongs to it alone, whatever it is doing. Algorithms that it found stay.
 
     A worker that holds one of its islands finds its lease gone, and drops the slice. Deleting twice is no error.
@@ -163,6 +164,7 @@ def delete_search(*, search_id: int) -> None:
         list(Island.objects.select_for_update().filter(search_id=search_id).order_by("pk"))
         search = Search.objects.select_for_update().filter(pk=search_id).first()
         if search is not None:
+            record(by=by, obj=search, what="Deleted", deleted=True)
             search.delete()
 
 

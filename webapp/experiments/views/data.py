@@ -58,8 +58,10 @@ def upload(request):
             raise PermissionDenied
         return redirect_to_login(request.get_full_path(), reverse("login"))
     owner = request.user if request.user.is_authenticated else None
-    form = UploadForm(request.POST or None, request.FILES or None, owner=owner)
-    if request.method == "POST" and form.is_valid():
+    # A body that was cut off holds nothing, and is told so.
+    sent = (request.POST, request.FILES) if request.method == "POST" else (None, None)
+    form = UploadForm(*sent, owner=owner)
+    if form.is_valid():
         values = form.cleaned_data
         try:
             row = datasets.receive_upload(
@@ -98,7 +100,7 @@ def delete(request, name: str):
     row = _changeable(request, name)
     if request.method == "POST":
         try:
-            datasets.delete_dataset(dataset_id=row.pk)
+            datasets.delete_dataset(dataset_id=row.pk, by=request.user)
         except datasets.UploadError as error:
             messages.error(request, error.message)
             return redirect(row)

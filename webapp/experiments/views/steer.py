@@ -86,7 +86,7 @@ def delete(request, search_id: int):
     search = _steerable(request, search_id)
     if request.method == "POST":
         title = search.title
-        steer.delete_search(search_id=search.pk)
+        steer.delete_search(search_id=search.pk, by=request.user)
         messages.success(request, _("“%(title)s” is deleted.") % {"title": title})
         return redirect("experiments:searches")
     return render(request, "experiments/search_delete.html", {"search": search, "goes": steer.what_goes(search)})

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from webapp.people.models import Invitation, Role
 from webapp.people.services.accounts import set_role
+from webapp.people.services.audit import record
 from webapp.people.services.secret import digest_of, new_secret
 
 VALID = timedelta(days=7)
@@ -24,9 +25,11 @@ class Unusable(ValueError):
 def invite(*, by, role: str = Role.RESEARCHER, note: str = "") -> tuple[Invitation, str]:
     """Make an invitation; return it and its secret, which nobody can read again."""
     secret, digest = new_secret()
-    invitation = Invitation.objects.create(
-        digest=digest, role=role, note=note.strip(), created_by=by, expires_at=timezone.now() + VALID
-    )
+    with transaction.atomic():
+        invitation = Invitation.objects.create(
+            digest=digest, role=role, note=note.strip(), created_by=by, expires_at=timezone.now() + VALID
+        )
+        record(by=by, obj=invitation, what=f"Invited: {role}" + (f", {invitation.note}" if invitation.note else ""))
     return invitation, secret
 
 
@@ -38,6 +41,7 @@ def offer_new_password(*, by, user) -> tuple[Invitation, str]:
         invitation = Invitation.objects.create(
             digest=digest, user=user, created_by=by, expires_at=timezone.now() + RESET_VALID
         )
+        record(by=by, obj=user, what="Given a link to a new password")
     return invitation, secret
 
 
@@ -75,6 +79,12 @@ def accept(*, secret: str, username: str = "", password: str):
     return user
 
 
-def withdraw(*, invitation_id: int) -> bool:
+def withdraw(*, invitation_id: int, by=None) -> bool:
     """End a link that was not used; True if there was one."""
-    return bool(Invitation.objects.filter(pk=invitation_id, used_at__isnull=True).delete()[0])
+    with transaction.atomic():
+        invitation = Invitation.objects.select_for_update().filter(pk=invitation_id, used_at__isnull=True).first()
+        if invitation is None:
+            return False
+        record(by=by, obj=invitation, what="Invitation withdrawn", deleted=True)
+        invitation.delete()
+    return True

@@ -46,7 +46,7 @@ def invite(request):
 @administrators_only
 @require_POST
 def withdraw(request, invitation_id: int):
-    if invitations.withdraw(invitation_id=invitation_id):
+    if invitations.withdraw(invitation_id=invitation_id, by=request.user):
         messages.success(request, _("The invitation was withdrawn."))
     return redirect("people:people")
 
@@ -63,7 +63,7 @@ def person(request, user_id: int):
     )
     if request.method == "POST" and form.is_valid():
         try:
-            change_account(user_id=user.pk, **form.cleaned_data)
+            change_account(user_id=user.pk, by=request.user, **form.cleaned_data)
         except LastAdministrator:
             form.add_error("role", _("This is the only administrator: make somebody else one first."))
         else:
