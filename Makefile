@@ -36,6 +36,10 @@ fuzz-engine: install-dev ## compare the ancestry of two million programs with a 
 	@$(PYTEST) tests/engine -m fuzz
 fuzz-api: install-dev ## send the API 10,000 and more random requests
 	@$(PYTEST) tests/webapp/test_api_schema.py -m fuzz
+fuzz-pages: install-dev ## send pages, uploads, notes, specifications, webhooks 10,000 random ones each
+	@$(PYTEST) tests/webapp/test_fuzz_pages.py -m fuzz
+load: install-dev ## fifty readers and two searches over 100,000 algorithms; takes ten minutes
+	@$(VENV)/python -m tests.load
 
 test-faults: install-dev ## kill, freeze, stop and fill up what runs, many times; takes half an hour
 	@$(PYTEST) tests/faults -m faults
@@ -60,4 +64,4 @@ clean: ## remove .venv/ and caches (never var/)
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find engine webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help python install install-dev run test test-engine test-web fuzz-api fuzz-engine lint format messages bench lock clean
+.PHONY: help python install install-dev run test test-engine test-web test-faults fuzz-api fuzz-engine fuzz-pages load lint format messages bench lock clean

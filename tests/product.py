@@ -136,9 +136,9 @@ class Product:
     def manage(self, *arguments: str) -> str:
         """Run manage.py against this instance; returns what it prints."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True
-        ).stdout
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr or done.stdout
+        return done.stdout
 
     def query(self, python: str):
         """Evaluate a Python expression in the instance's Django shell; what it returns must be JSON."""
@@ -187,7 +187,9 @@ class Product:
         if address.startswith("amqp"):
             import pika
 
-            with pika.BlockingConnection(pika.URLParameters(address.replace("5672//", "5672/%2F"))) as connection:
+            with pika.BlockingConnection(
+                pika.URLParameters(address[:-1] + "%2F" if address.endswith("//") else address)
+            ) as connection:
                 channel = connection.channel()
                 for name in ("default", "slices"):
                     channel.queue_delete(self.environment["ABOVO_QUEUE_PREFIX"] + name)
