@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,9 +19,9 @@ import psutil
 import psycopg
 import pytest
 
-from tests.product import Product
+from tests.product import ROOT, Product
 
-from .servers import Broker, Database
+from .servers import Broker, Clock, Database
 
 SPEC = {"stop": {"max_individuals": 300_000, "max_seconds": 3600.0, "max_experiments": 1}}
 """Long enough for several faults, and ended by work done: the same whenever it is interrupted."""
@@ -40,8 +43,11 @@ def pytest_collection_modifyitems(config, items):
 class Rig:
     """The product, its servers, and questions to its database."""
 
-    def __init__(self, folder: Path, *, broker: bool, **variables: str):
-        self.database = Database(folder / "postgres")
+    def __init__(self, folder: Path, *, broker: bool, clock: bool, **variables: str):
+        self.clock = Clock(folder) if clock else None
+        if self.clock:
+            variables |= self.clock.environment
+        self.database = Database(folder / "postgres", self.clock.environment if self.clock else None)
         self.database.start()
         self.broker = None
         if broker:
@@ -117,13 +123,43 @@ class Rig:
 
     def wait_for_progress(self, search_id: int, more: int = 1) -> None:
         """Wait until slices have been committed."""
+        before = self.slices(search_id)
+        self.wait_for(lambda: self.slices(search_id) >= before + more or self.states(search_id)[0] == "finished")
 
-        def slices() -> int:
-            query = "SELECT sum(slice_number) FROM experiments_island WHERE search_id = %s"
-            return self.rows(query, search_id)[0][0]
+    def slices(self, search_id: int) -> int:
+        """How many have been committed."""
+        query = "SELECT sum(slice_number) FROM experiments_island WHERE search_id = %s"
+        return self.rows(query, search_id)[0][0]
 
-        before = slices()
-        self.wait_for(lambda: slices() >= before + more or self.states(search_id)[0] == "finished")
+    def orphans(self, search_id: int) -> int:
+        """Rows of the search's ancestry that name a parent, here or on another island, that is not stored."""
+        return self.rows(
+            "SELECT count(*) FROM experiments_individual i JOIN experiments_island n ON n.id = i.island_id"
+            " LEFT JOIN experiments_individual p ON p.island_id = COALESCE(i.parent_island_id, i.island_id)"
+            " AND p.birth = i.parent WHERE n.search_id = %s AND i.parent IS NOT NULL AND p.birth IS NULL", search_id,
+        )[0][0]  # fmt: skip
+
+    def immigrants(self, search_id: int) -> int:
+        query = "SELECT count(*) FROM experiments_individual i JOIN experiments_island n ON n.id = i.island_id"
+        return self.rows(query + " WHERE n.search_id = %s AND i.parent_island_id IS NOT NULL", search_id)[0][0]
+
+    def is_measured(self, search_id: int) -> bool:
+        """Whether the scheduler's short jobs have come to the search's result."""
+        query = "SELECT m.data IS NOT NULL FROM experiments_search s JOIN experiments_measurement m ON m.find_id = s.result_id"
+        return self.rows(query + " WHERE s.id = %s", search_id) == [(True,)]
+
+    @contextlib.contextmanager
+    def another_worker(self, *options: str):
+        """A worker that the launcher knows nothing of, as on another machine; yields its main process."""
+        command = [sys.executable, "-m", "celery", "--quiet", "-A", "webapp.celery", "worker", *options]
+        command += ["--without-gossip", "--without-mingle"]
+        process = subprocess.Popen(command, cwd=ROOT, env=self.product.environment, start_new_session=True)
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            process.wait(30)
 
     def content(self, search_id: int) -> str:
         """Everything of a search of one island that must not depend on faults, as text. Times do; so does how often the best was
@@ -172,7 +208,7 @@ def make_rig():
         folder = tempfile.TemporaryDirectory(prefix="abovo-faults-", ignore_cleanup_errors=True)
         folders.append(folder)
         os.chmod(folder.name, 0o755)
-        rigs.append(Rig(Path(folder.name), **{"broker": False, **variables}))
+        rigs.append(Rig(Path(folder.name), **{"broker": False, "clock": False, **variables}))
         return rigs[-1]
 
     yield make

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -19,7 +20,8 @@ RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 class Database:
     """The embedded server's binaries, but not under the launcher, which would start it again."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None):
+        self.environment = environment or {}
         self.server = EmbeddedPostgres(folder)
         self.server.prepare()
         self.process: subprocess.Popen | None = None
@@ -29,9 +31,11 @@ class Database:
         return self.server.url
 
     def start(self) -> None:
+        options = self.server.credentials()
+        options["env"] = {**options.get("env", os.environ), **self.environment}
         self.process = subprocess.Popen(
             self.server.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True, preexec_fn=before_exec(signal.SIGINT), **self.server.credentials(),
+            start_new_session=True, preexec_fn=before_exec(signal.SIGINT), **options,
         )  # fmt: skip
         self.server.wait_until_ready(lambda: self.process.poll() is None)
 
@@ -71,18 +75,24 @@ class Broker:
             assert self.process.poll() is None and time.monotonic() < deadline, "RabbitMQ does not start"
             time.sleep(0.3)
 
-    def stop(self) -> None:
+    def stop(self, number: int = signal.SIGKILL) -> None:
+        """SIGKILL: at once. SIGTERM: as an operator restarts it, with what is durable written."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, number)
             self.process.wait()
             self.process = None
 
-    def purge(self, *queues: str) -> None:
+    def forget(self) -> None:
+        """Lose everything: queues, messages, the node's own memory of who it is."""
+        assert self.process is None
+        shutil.rmtree(self.folder / "mnesia")
+
+    def purge(self, *queues: str) -> int:
+        """Empty the queues; returns how many messages that were."""
         import pika
 
         with pika.BlockingConnection(pika.URLParameters(self.url[:-1] + "%2F")) as connection:
-            for queue in queues:
-                connection.channel().queue_purge(queue)
+            return sum(connection.channel().queue_purge(queue).method.message_count for queue in queues)
 
     def _answers(self) -> bool:
         try:
@@ -91,6 +101,31 @@ class Broker:
                 return connection.recv(4) == b"AMQP"
         except OSError:
             return False
+
+
+class Clock:
+    """The clock that programs see which are started with this environment: it can be set while they run."""
+
+    def __init__(self, folder: Path):
+        self.file, self.library = folder / "clock", folder / "clock.so"
+        source = Path(__file__).with_name("clock.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", self.library, source], check=True)
+        self.file.write_bytes(bytes(8))
+        for path in (self.file, self.library):  # PostgreSQL may run as somebody else
+            path.chmod(0o755)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"LD_PRELOAD": str(self.library), "FAULTS_CLOCK": str(self.file)}
+
+    def set(self, seconds: int) -> None:
+        """Set it so much ahead of the real one, at once for everybody."""
+        with self.file.open("r+b") as file:  # in place: it is mapped
+            file.write(struct.pack("=q", seconds))
+
+
+def clock_can_be_made() -> bool:
+    return shutil.which("cc") is not None
 
 
 def broker_is_installed() -> bool:
