@@ -5,7 +5,7 @@
   const script = document.currentScript;
   const SVG = "http://www.w3.org/2000/svg";
   const [X, SECONDS, BEST, MEDIAN, MEAN, DEVIATION, DISTINCT, EQUIVALENT, EQUAL, CUT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
-  const MILESTONES = 200;
+  const MOST_POINTS = 1000;
 
   // The icon says from afar that a search has ended.
   function showEnd() {
@@ -156,16 +156,18 @@
       this.busy = true;
       const island = this.island;
       try {
-        const query = new URLSearchParams({ after: String(this.newest) });
+        // A page that has watched for long has more points than it needs: it takes the whole curve anew, thinned by the server.
+        const after = this.all.points.length > MOST_POINTS ? 0 : this.newest;
+        const query = new URLSearchParams({ after: String(after) });
         if (island !== "") query.set("island", island);
         const answer = await fetch(`${this.url}?${query}`, { credentials: "same-origin" });
         if (!answer.ok || island !== this.island) return;
         const found = await answer.json();
+        if (after === 0) this.all = { points: [], finds: [] };
         this.all.points.push(...found.points);
         const known = new Set(this.all.finds.map((one) => one[3]));
         this.all.finds.push(...found.finds.filter((one) => !known.has(one[3])));
         this.all.finds.sort((a, b) => a[0] - b[0]);
-        this.all.finds = this.all.finds.slice(-MILESTONES);
         if (!this.all.points.length) return;
         if (!this.ready) { this.ready = true; this.takeOver(); }
         else if (found.points.length && !this.zoomed) this.draw();

@@ -82,10 +82,10 @@ def test_a_failed_search_says_why(client, make_search, run, engine, settings):
 def test_the_number_of_queries_does_not_grow(client, make_search, run, django_assert_num_queries):
     search = make_search()
     run(search, 2)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(10):
         client.get(page(search))
     run(search, 8)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(10):
         client.get(page(search))
 
 
@@ -186,7 +186,8 @@ def test_the_curve_as_points_since_what_the_page_has(client, make_search, run):
         everything["points"][9][7:] == [0, 0, 0] and everything["points"][8][7] is None
     )  # at each report's last point
     assert everything["points"][0][4] is None  # its mean is NaN
-    assert everything["finds"][0][2] == 0.503 and everything["finds"][0][3].startswith("/a/")
+    assert [find[2] for find in everything["finds"]] == [0.5, 0.501, 0.502, 0.503]
+    assert everything["finds"][0][3].startswith("/a/")
     run(search)
     new = client.get(address, {"after": 20}).json()
     assert [point[0] for point in new["points"]] == list(range(21, 31)) and len(new["finds"]) == 2
@@ -222,3 +223,23 @@ def test_every_stored_point_as_csv(client, make_search, run):
     lines = b"".join(response.streaming_content).decode().splitlines()
     assert lines[0].startswith("island,individuals,seconds") and len(lines) == 21
     assert lines[1].split(",")[:2] == ["0", "1"] and ",," in lines[1]  # the mean is no number
+
+
+def test_a_poll_brings_only_the_islands_that_changed(client, make_search, run):
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from webapp.experiments.models import Island
+
+    search = make_search()
+    run(search)
+    Island.objects.bulk_create(Island(search=search, index=index) for index in range(1, 30))
+    Island.objects.update(updated_at=timezone.now() - timedelta(hours=1))
+    Island.objects.filter(index=0).update(updated_at=timezone.now() - timedelta(minutes=1))
+    address = poll_address(client.get(page(search)).content.decode())
+    assert 'id="island-' not in client.get(address, headers=HTMX).content.decode()
+    Island.objects.filter(index=7).update(updated_at=timezone.now())
+    text = client.get(address, headers=HTMX).content.decode()
+    assert text.count('id="island-') == 2 and '<li id="island-8" hx-swap-oob="true">' in text  # and the one before it
+    assert 'id="island-' not in client.get(poll_address(text), headers=HTMX).content.decode()

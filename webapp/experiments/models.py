@@ -18,6 +18,9 @@ from webapp.experiments.fields import ExactJSONField
 
 models.BinaryField.register_lookup(Length)
 
+INDEXED_LEVELS = (4, 8, 12)
+"""Levels of curve points from which on an index has them alone."""
+
 
 class Counters(models.Model):
     """Totals since the start, as the engine reports them."""
@@ -410,7 +413,8 @@ class Evaluation(models.Model):
 class CurvePoint(models.Model):
     """An island's population at a moment: scores on T_search, None where not finite.
 
-    distinct: as in engine.records.CurvePoint. The counters stand at the last point of each report only.
+    distinct: as in engine.records.CurvePoint. The counters stand at the last point of each report only. level: of a random half
+    of the points 0, of a quarter 1, and so on, so that those from any level on are the curve, thinned (webapp.experiments.curves).
     """
 
     pk = models.CompositePrimaryKey("island_id", "individuals")
@@ -430,6 +434,15 @@ class CurvePoint(models.Model):
     cache_hits = models.BigIntegerField(null=True)
     rejected = models.BigIntegerField(null=True)
     cut = models.BigIntegerField(null=True)
+    level = models.SmallIntegerField(default=0, db_default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["island", "individuals"], name=f"curve_from_level_{level}", condition=Q(level__gte=level)
+            )
+            for level in INDEXED_LEVELS
+        ]
 
     def __str__(self) -> str:
         return f"island {self.island_id}, {self.individuals} individuals"

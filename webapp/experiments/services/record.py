@@ -20,6 +20,8 @@ from webapp.experiments.services.numbers import finite
 
 BATCH = 2000
 CHECKPOINTS_KEPT = 2
+MOST_LEVEL = 30
+_MASK = 2**64 - 1
 
 
 def record_points(island_id: int, points: Sequence, counters=None) -> None:
@@ -29,14 +31,25 @@ def record_points(island_id: int, points: Sequence, counters=None) -> None:
             island_id=island_id, individuals=point.individuals, experiment=point.experiment,
             train_steps=point.train_steps, seconds=point.seconds, best=finite(point.best), mean=finite(point.mean),
             median=finite(point.median), deviation=finite(point.deviation), best_so_far=finite(point.best_so_far),
-            distinct=point.distinct,
+            distinct=point.distinct, level=level_of(point.individuals),
         )
         for point in points
     ]  # fmt: skip
     if rows and counters is not None:
         for name in ("evaluations", "fec_hits", "cache_hits", "rejected", "cut"):
             setattr(rows[-1], name, getattr(counters, name))
+        # The one that knows most stands for the others.
+        rows[-1].level = max(row.level for row in rows)
     CurvePoint.objects.bulk_create(rows, batch_size=BATCH, ignore_conflicts=True)
+
+
+def level_of(individuals: int) -> int:
+    """Return a curve point's level, which looks random and is always the same: trailing zeros of a hash (splitmix64)."""
+    bits = (individuals + 0x9E3779B97F4A7C15) & _MASK
+    bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _MASK
+    bits ^= bits >> 31
+    return min((bits & -bits).bit_length() - 1, MOST_LEVEL) if bits else MOST_LEVEL
 
 
 def record_algorithms(programs: Sequence[Program], *, published: bool) -> dict[bytes, Algorithm]:
