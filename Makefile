@@ -32,7 +32,7 @@ test-engine: install-dev ## the engine's tests
 test-web: install-dev ## the web application's tests, on the embedded set-up
 	@$(PYTEST) tests/webapp
 
-fuzz-engine: install-dev ## compare the ancestry of two million programs with a run that keeps everything
+fuzz-engine: install-dev ## feed the engine's readers 100,000 odd files; compare the ancestry of two million programs with a run that keeps all
 	@$(PYTEST) tests/engine -m fuzz
 fuzz-api: install-dev ## send the API 10,000 and more random requests
 	@$(PYTEST) tests/webapp/test_api_schema.py -m fuzz

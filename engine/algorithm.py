@@ -102,7 +102,8 @@ class Instruction:
         allowed |= {"out"} if info.output else set()
         allowed |= {"constants"} if info.constants else set()
         for key in data:
-            if key not in allowed and not (key in ("in1", "in2", "out") and data[key] == 0):
+            unused = (key in ("in1", "in2", "out") and data[key] == 0) or (key == "constants" and data[key] == [])
+            if key not in allowed and not unused:
                 raise ProgramError(f"{place}.{key}: {name} takes only {', '.join(sorted(allowed))}")
         addresses = {}
         for key, kind in zip(("in1", "in2"), info.inputs):

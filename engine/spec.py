@@ -102,6 +102,8 @@ class TaskSpec:
                     raise SpecError(
                         f"{path}.{name}", f"expected pairs of two different classes like [3, 5], got {list(pair)}"
                     )
+        for seed in self.seeds:
+            _whole(path, "seeds", seed, 0, 2**63)
         if self.pairs == "held_out" and not self.held_out_pairs:
             raise SpecError(f"{path}.pairs", '"held_out" needs held_out_pairs')
 

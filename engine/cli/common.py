@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ def parse_json(text: str, what: str) -> Any:
         raise Refusal(f"{what}: not valid JSON, line {error.lineno} column {error.colno}: {error.msg}") from None
     except (RecursionError, ValueError) as error:
         raise Refusal(f"{what}: not valid JSON: {error}") from None
+
+
+def parse_toml(text: str, what: str) -> dict[str, Any]:
+    """Return parsed TOML. Raises Refusal naming line and column."""
+    try:
+        return tomllib.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise Refusal(f"{what}: not valid TOML: {error}") from None
 
 
 def read_algorithm(path: str) -> Algorithm:

@@ -26,16 +26,26 @@ def main(args: argparse.Namespace) -> int:
     bench = _Bench(args)
     failed = False
     for line, problem in _lines(args):
-        result = {"id": line.get("id")} if line is not None else {"id": None}
+        result: dict[str, Any] = {"id": None}
         try:
             if line is None:
                 raise ProgramError(problem)
+            result["id"] = _id(line)
             result |= bench.score(line)
         except ProgramError as error:
             result["error"] = " ".join(str(error).split())
             failed = True
         print(dump_json(result), flush=True)
     return int(failed)
+
+
+def _id(line: dict[str, Any]) -> Any:
+    """Return what names the program in the results: any value that can be written again. Raises ProgramError."""
+    try:
+        dump_json(line.get("id"))
+    except RecursionError:
+        raise ProgramError("id: nested too deeply") from None
+    return line.get("id")
 
 
 class _Bench:

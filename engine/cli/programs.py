@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from engine.cli.common import dump_json, read_algorithm
+from engine.cli.common import Refusal, dump_json, read_algorithm
 
 
 def main(args: argparse.Namespace) -> int:
@@ -19,5 +19,9 @@ def main(args: argparse.Namespace) -> int:
     else:
         from engine.export import export
 
-        sys.stdout.write(export(algorithm, args.to, name=args.name, task_type=args.type))
+        try:
+            text = export(algorithm, args.to, name=args.name, task_type=args.type)
+        except ValueError as error:
+            raise Refusal(str(error).replace("task_type:", "--type:")) from None
+        sys.stdout.write(text)
     return 0

@@ -1,4 +1,4 @@
-"""``search``: evolve an algorithm, with progress on standard error; Ctrl-C ends it with what it has."""
+"""``search``: evolve an algorithm, with progress on standard error; Ctrl-C ends it with what it has, and status 130."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import signal
 import sys
 import threading
 import time
-import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TextIO
 
-from engine.cli.common import Refusal, dump_json, parse_json, read_text
+from engine.cli.common import dump_json, parse_json, parse_toml, read_text
 from engine.presets import preset
 from engine.spec import MigrationSpec, SearchSpec
 
@@ -44,27 +43,22 @@ def main(args: argparse.Namespace) -> int:
         return 130
     summary = _summary(outcomes, compile_seconds)
     print(dump_json(summary) if args.json else _text(summary))
-    return 0
+    return 130 if stop.is_set() else 0
 
 
 def _spec(args: argparse.Namespace) -> SearchSpec:
-    if args.preset is not None:
-        spec = preset(args.preset)
-    else:
-        text = read_text(args.spec, "--spec")
-        if args.spec.endswith(".toml"):
-            try:
-                data: Any = tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
-                raise Refusal(f"--spec: not valid TOML: {error}") from None
-        else:
-            data = parse_json(text, "--spec")
-        spec = SearchSpec.from_json(data)
+    spec = read_spec(args.spec) if args.preset is None else preset(args.preset)
     if args.islands is not None:
         spec = spec.with_changes(islands=args.islands, migration=spec.migration or MigrationSpec())
     if args.max_seconds is not None:
         spec = spec.with_changes(stop=replace(spec.stop, max_seconds=args.max_seconds))
     return spec
+
+
+def read_spec(path: str) -> SearchSpec:
+    """Read a specification: TOML where the name ends in .toml, else JSON. Raises Refusal or SpecError."""
+    text = read_text(path, "--spec")
+    return SearchSpec.from_json(parse_toml(text, "--spec") if path.endswith(".toml") else parse_json(text, "--spec"))
 
 
 def _warm_up(spec: SearchSpec, seed: int) -> None:
@@ -84,16 +78,21 @@ def _run_all(spec: SearchSpec, seeds: list[int], stop: threading.Event, progress
     """
     from engine.search import Search
 
+    over = threading.Event()
+
+    def ends() -> bool:
+        return stop.is_set() or over.is_set()
+
     def run(position: int) -> Any:
         search = Search.start(spec, seeds[position])
         report = None
-        while not search.finished and not stop.is_set():
-            report = search.run(seconds=_SLICE_SECONDS, should_stop=stop.is_set)
+        while not search.finished and not ends():
+            report = search.run(seconds=_SLICE_SECONDS, should_stop=ends)
             progress.update(position, report)
         if not search.finished:
-            report = search.conclude("interrupted")
+            report = search.conclude("interrupted" if stop.is_set() else "solved elsewhere")
         if report is not None and report.result is not None and report.result.solved:
-            stop.set()
+            over.set()
         return report
 
     with ThreadPoolExecutor(len(seeds)) as pool:
@@ -101,7 +100,7 @@ def _run_all(spec: SearchSpec, seeds: list[int], stop: threading.Event, progress
         while not all(future.done() for future in futures):
             time.sleep(0.02)  # short sleeps let a signal reach Python
             if any(future.done() and future.exception() for future in futures):
-                stop.set()
+                over.set()
         reports = [future.result() for future in futures]
     return [(seed, one) for seed, one in zip(seeds, reports, strict=True) if one is not None and one.result is not None]
 

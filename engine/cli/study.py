@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import tomllib
 from pathlib import Path
-from typing import Any
 
-from engine.cli.common import Refusal, dump_json, read_text
+from engine.cli.common import Refusal, dump_json, parse_toml, read_text
 from engine.cli.search import interruptible
 from engine.study import Folder, Run, Study, StudyError, run_study, study_from_toml, write
 from engine.study_table import curves, summary, table
@@ -55,10 +53,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _study(args: argparse.Namespace) -> Study:
-    try:
-        data: Any = tomllib.loads(read_text(args.file, "study"))
-    except tomllib.TOMLDecodeError as error:
-        raise Refusal(f"study: not valid TOML: {error}") from None
+    data = parse_toml(read_text(args.file, "study"), "study")
     if args.repeats is not None:
         data["repeats"] = args.repeats
     try:

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.algorithm import Algorithm
-from engine.baselines import linear
+from engine.baselines import BASELINES, linear
 from engine.cli import search as search_command
 from engine.cli.main import main
 from engine.ops import OPS
@@ -135,6 +135,26 @@ def test_evaluate_refuses_lines_and_runs_the_others(run, tasks):
     assert errors[9] == "setup: missing; a program has setup, predict and learn"
     assert results[0]["fitness"] == results[-1]["fitness"] > 0
     assert all("fitness" not in one for one in results[1:-1])
+
+
+def test_evaluate_writes_any_id_back_whatever_the_locale(tmp_path):
+    """Half a character cannot be written as UTF-8, only escaped; what is nested too deeply cannot be written at all."""
+    lines = [
+        *(b'{"id": %s, "setup": [], "predict": [], "learn": []}' % one for one in (b'"\\ud800"', b'[1, "\xc3\xa9"]')),
+        b'{"id": %s, "setup": [], "predict": [], "learn": []}' % (b"[" * 900 + b"]" * 900),
+        b'{"id": "last", "setup": [], "predict": [], "learn": []}',
+    ]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps(json.loads((golden.HERE / "golden_tasks.json").read_text())[:1]))
+    command = [sys.executable, "-m", "engine", "evaluate", "--tasks", str(path), "--registers", "6,9,3"]
+    ended = subprocess.run(
+        command, input=b"\n".join(lines), capture_output=True, cwd=golden.HERE.parents[1],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"}, check=False,
+    )  # fmt: skip
+    results = [json.loads(line) for line in ended.stdout.decode().splitlines()]
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert [one["id"] for one in results] == ["\ud800", [1, "é"], None, "last"]
+    assert [one.get("error") for one in results] == [None, None, "id: nested too deeply", None]
 
 
 def test_evaluate_survives_bytes_that_are_no_text(run, tasks):
@@ -312,7 +332,7 @@ def test_interrupted_search_ends_with_what_it_has(tmp_path):
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
     out = process.stdout.read()
-    assert process.wait(timeout=60) == 0, lines
+    assert process.wait(timeout=60) == 130, lines
     result = json.loads(out)
     assert result["finish_reason"] == "interrupted"
     assert result["individuals"] > 500
@@ -436,6 +456,12 @@ def test_explain_and_export_refuse(run, text, message):
 
 
 def test_export_refuses_formats_and_missing_files(run, program):
+    text = json.dumps(BASELINES["softmax-linear"].build().to_json())
+    status, out, err = run("export", "-", "--to", "python", "--type", "regression", text=text)
+    assert (status, out) == (2, "")
+    assert err.startswith(
+        'python -m engine export: --type: "regression" is not allowed, the labels of this program are'
+    )
     status, _, err = run("export", program, "--to", "java")
     assert (status, err.count("\n")) == (2, 1)
     assert "--to: invalid choice: 'java' (choose from" in err
