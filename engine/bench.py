@@ -31,7 +31,8 @@ from engine.ops import OPS, Op
 from engine.presets import preset
 from engine.search import Search
 from engine.spec import StopSpec
-from engine.task import Task, build_tasks
+from engine.task import Task
+from engine.task_building import build_tasks
 
 
 @dataclass(frozen=True)

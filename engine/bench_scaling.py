@@ -11,7 +11,7 @@ from engine.algorithm import Registers
 from engine.island import Island
 from engine.presets.common import op_names
 from engine.spec import FecSpec, FunctionSpec, SearchSpec, TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 
 _OPS = op_names(1, 2, 3, 4, 5, 15, 16, 18, 23, 24, 25, 27, 44, 47, 56, 57)
 """Arithmetic on scalars and vectors, as the op mix of these curves."""

@@ -20,7 +20,9 @@ from engine.datasets import Dataset, DatasetError, load_dataset
 from engine.dense import Machine, matrix_bytes, softmax
 from engine.epochs import epoch_orders
 from engine.spec import DATASET_KINDS, TaskSpec
-from engine.task import MAX_FEATURES, Task, TaskError, build_tasks, rows_and_labels
+from engine.task import MAX_FEATURES, Task, TaskError
+from engine.task_building import build_tasks
+from engine.task_rows import rows_and_labels
 
 MAX_BYTES = 4 << 30
 """Memory that a program's matrices and a task's examples may take together: 4 GiB."""

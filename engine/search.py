@@ -27,7 +27,8 @@ from engine.records import (
     apply_change,
 )
 from engine.spec import SearchSpec, StopSpec
-from engine.task import Task, build_tasks
+from engine.task import Task
+from engine.task_building import build_tasks
 from engine.unseen import Chosen, Selector, final_scores, stable_seed, standard_error
 
 __all__ = ["CheckpointError", "Search", "SliceReport", "apply_change", "stable_seed"]

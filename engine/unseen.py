@@ -14,7 +14,7 @@ from engine.algorithm import Algorithm
 from engine.evaluator import Evaluator
 from engine.records import Find
 from engine.spec import SearchSpec, TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 
 
 def stable_seed(seed: int, *parts: Any) -> int:

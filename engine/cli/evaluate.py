@@ -14,7 +14,8 @@ from engine.cli.common import Refusal, dump_json, read_text
 from engine.presets import preset
 from engine.scale import COMPILED_FEATURES, ScaledEvaluator, scaled_tasks, with_scale
 from engine.spec import SearchSpec, TaskSpec
-from engine.task import Task, build_tasks, tasks_from_text
+from engine.task import Task, tasks_from_text
+from engine.task_building import build_tasks
 from engine.tuning import Tuned, tune
 
 MAX_REGISTER_VALUES = 10_000_000

@@ -11,7 +11,7 @@ from engine.baselines import BASELINES, bilinear, counterpart, linear, neural_ne
 from engine.canonical import live_mask
 from engine.ops import Op
 from engine.spec import TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 from tests.engine import naive
 
 DIGITS = TaskSpec(

@@ -21,7 +21,7 @@ from engine.island import Island
 from engine.kinds import FITNESS_COMBINATIONS, SELECTIONS
 from engine.ops import OPS, Op
 from engine.spec import MUTATIONS, FunctionSpec, SearchSpec, StopSpec, TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 from tests.engine.programs import random_algorithm
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from engine.datasets import DatasetError, base, cifar, csv_file, dataset_names, load_dataset
 from engine.spec import TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 
 
 @pytest.fixture

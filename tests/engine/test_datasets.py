@@ -12,7 +12,7 @@ import pytest
 from engine import datasets
 from engine.datasets import DatasetError, base, dataset_names, load_dataset
 from engine.spec import TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 
 
 @pytest.fixture

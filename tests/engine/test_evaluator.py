@@ -13,7 +13,8 @@ from engine.core.fusion import fuse
 from engine.evaluator import Encoded, Evaluator, epoch_orders
 from engine.ops import OPS, Op
 from engine.spec import TaskSpec
-from engine.task import Task, build_tasks
+from engine.task import Task
+from engine.task_building import build_tasks
 from tests.engine import golden, naive
 from tests.engine.programs import DETERMINISTIC, random_algorithm
 

@@ -21,7 +21,7 @@ from engine.export.latex import FORMULAS, formula
 from engine.export.numpy_code import EXPRESSIONS
 from engine.ops import Op
 from engine.spec import TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 from tests.engine import golden, naive
 from tests.engine.programs import random_algorithm, random_instruction
 from tests.engine.test_many_classes import CHAOTIC, vector_algorithm

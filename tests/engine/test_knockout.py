@@ -19,7 +19,7 @@ from engine.knockout import knock_outs
 from engine.ops import Op
 from engine.removal import REMOVALS, room, without_line, without_motif
 from engine.spec import TaskSpec
-from engine.task import build_tasks
+from engine.task_building import build_tasks
 from engine.tuning import scaled, tunable, tune
 from tests.engine.programs import algorithms, disguised, with_dead_code
 from tests.engine.test_explain import KNOWN, VARIANTS, one

@@ -14,7 +14,8 @@ from engine.canonical import canonical, live_mask, without_dead_code
 from engine.evaluator import Evaluator, epoch_orders
 from engine.ops import Op
 from engine.spec import SpecError, TaskSpec
-from engine.task import Task, TaskError, build_tasks, tasks_from_json
+from engine.task import Task, TaskError, tasks_from_json
+from engine.task_building import build_tasks
 from tests.engine import naive
 from tests.engine.programs import DETERMINISTIC, random_algorithm
 

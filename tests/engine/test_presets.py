@@ -20,7 +20,8 @@ from engine.presets.page import presets_markdown
 from engine.search import Search
 from engine.spec import SearchSpec, SpecError
 from engine.spec_toml import to_toml
-from engine.task import TaskError, build_tasks
+from engine.task import TaskError
+from engine.task_building import build_tasks
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -18,7 +18,8 @@ from engine.evaluator import Evaluator
 from engine.ops import Op
 from engine.scale import ScaledEvaluator, ScaledTask, scaled_tasks, with_scale
 from engine.spec import TaskSpec
-from engine.task import TaskError, build_tasks, tasks_from_json
+from engine.task import TaskError, tasks_from_json
+from engine.task_building import build_tasks
 from tests.engine import golden, naive
 from tests.engine.programs import DETERMINISTIC, random_algorithm
 from tests.engine.test_evaluator import CHAOTIC

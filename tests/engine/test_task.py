@@ -10,7 +10,8 @@ import pytest
 
 from engine.presets import preset
 from engine.spec import TaskSpec
-from engine.task import TaskError, build_tasks, tasks_from_json, tasks_from_text
+from engine.task import TaskError, tasks_from_json, tasks_from_text
+from engine.task_building import build_tasks
 
 GOOD = {
     "id": "tiny",

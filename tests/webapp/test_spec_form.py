@@ -128,7 +128,7 @@ def test_other_tasks_follow_the_search_tasks_features(signed_in):
 @pytest.mark.parametrize("name", ["breast_cancer", "wine", "iris", "diabetes", "digits"])
 @pytest.mark.parametrize("begins", ["digits", "linear-demo"])
 def test_presets_on_other_data_have_tasks_that_can_be_made(name, begins):
-    from engine.task import build_tasks
+    from engine.task_building import build_tasks
 
     spec = on_data(preset(begins), name, data_facts.facts_of(name))
     for role in ("search", "select", "final"):

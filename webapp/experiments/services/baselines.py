@@ -32,7 +32,7 @@ def baseline_scores(spec: SearchSpec, seed: int) -> dict[str, dict[str, float | 
     """Return {"linear": {"search": …, "select": …, "final": …}, "net": …}, each the mean over the tasks."""
     from engine.baselines import counterpart
     from engine.evaluator import Evaluator
-    from engine.task import build_tasks
+    from engine.task_building import build_tasks
 
     result: dict[str, dict[str, float | None]] = {name: {} for name in SHOWN}
     for role in ("search", "select", "final"):

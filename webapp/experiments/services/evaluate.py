@@ -135,7 +135,7 @@ def _claim() -> Evaluation | None:
 def evaluate(evaluation: Evaluation) -> dict[str, Any]:
     """Return the evaluation's result, as in the module's words. Raises TaskError where its tasks cannot be made."""
     from engine.baselines import counterpart
-    from engine.task import build_tasks
+    from engine.task_building import build_tasks
 
     spec = SearchSpec.from_json(evaluation.find.search.spec)
     tasks_spec = tasks_for(spec, evaluation.dataset)

@@ -181,7 +181,7 @@ def _evaluator(find: Find, spec: SearchSpec, role: str, *, registers, epochs: in
     """Return an evaluator on the tasks of this role as the search had them when it made the find."""
     from engine.evaluator import Evaluator
     from engine.search import stable_seed  # the seeds of random ops are the search's own business
-    from engine.task import build_tasks
+    from engine.task_building import build_tasks
 
     tasks_spec = getattr(spec, f"{role}_tasks")
     seed = island_seed(find.search.seed, find.island.index)
