@@ -10,6 +10,8 @@ MAX_BYTES = 1 << 30
 """Largest dataset file, and largest array in one, uncompressed: 1 GiB."""
 MAX_CLASSES = 1000
 MAX_COLUMNS = 100_000
+MAX_NUMBER = 1e100
+"""Largest feature or target, sign aside: squares of larger ones, which deviations are made of, are no longer finite."""
 
 
 class DatasetError(ValueError):
@@ -78,8 +80,10 @@ def regression(name, x, targets) -> Dataset:
     features, targets = _features(name, "x_train", x), np.asarray(targets, dtype=np.float64)
     if targets.shape != (len(features),):
         raise DatasetError(f"dataset {name}: {len(features)} rows, but targets of shape {targets.shape}")
-    if not np.isfinite(targets).all():
-        raise DatasetError(f"dataset {name}: targets hold NaN or infinity, finite numbers are allowed")
+    if not np.all(np.abs(targets) <= MAX_NUMBER):
+        raise DatasetError(
+            f"dataset {name}: targets hold NaN, infinity or more than {MAX_NUMBER:g}, finite numbers are allowed"
+        )
     if np.ptp(targets) == 0:
         raise DatasetError(f"dataset {name}: all targets are {targets[0]:g}, nothing can be learned")
     return Dataset(name, features, np.zeros(0, np.int64), (), targets=targets)
@@ -99,18 +103,21 @@ def _features(name: str, array_name: str, values) -> np.ndarray:
     if values.shape[1] > MAX_COLUMNS:
         raise DatasetError(f"dataset {name}: {values.shape[1]} features a row, allowed are up to {MAX_COLUMNS:,}")
     step = max(1, 10_000_000 // values.shape[1])
-    whole = True
+    whole, varied = True, False
     for start in range(0, len(values), step):  # in parts: the checks need little memory
         part = values[start : start + step]
         if values.dtype.kind == "f":
-            bad = np.argwhere(~np.isfinite(part))
+            bad = np.argwhere(~(np.abs(part) <= MAX_NUMBER))
             if len(bad):
                 row, column = bad[0]
                 raise DatasetError(
                     f"dataset {name}: {array_name}[{start + row}, {column}] is {part[row, column]}, "
-                    "finite numbers are allowed"
+                    f"finite numbers up to {MAX_NUMBER:g} are allowed"
                 )
         whole = whole and bool(np.all((part >= 0) & (part <= 255) & (part == np.floor(part))))
+        varied = varied or bool(np.any(part != values[0]))
+    if array_name == "x_train" and not varied:
+        raise DatasetError(f"dataset {name}: all rows of x_train are the same, nothing can be learned")
     return np.ascontiguousarray(values, dtype=np.uint8 if whole else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from engine.island import draw
 from engine.ops import Op
 from engine.records import Migrant, apply_change
 from engine.search import Search
-from engine.spec import MigrationSpec, StopSpec
+from engine.spec import HurdleSpec, MigrationSpec, StopSpec
 
-from .test_search import line_of, tiny, whole, without_time
+from .test_search import line_of, run_slice, tiny, whole, without_time
 
 EVERY = 500
 
@@ -107,28 +108,28 @@ def test_who_leaves_changes_nothing_for_those_who_stay():
 
 
 def test_cut_anywhere_and_given_the_same_arrivals_it_is_the_same_search():
-    spec = spec_of(islands=2)
+    spec = spec_of(islands=2, hurdle=HurdleSpec(10, 10, percentile=60.0, window=300, period=37))
     donor = Search.start(spec.for_island(1), 9, index=1)
     arrivals = []
     donor.exchange = lambda departure: arrivals.append(departure.migrants) or ()
     while not donor.finished:
         donor.run(seconds=1e9)
 
-    def run(cut):
+    def run(cuts=None):
         search = Search.start(spec.for_island(0), 3)
         points, records = [], {}
         while True:
             search.exchange = lambda departure: arrivals[departure.number]
-            report = search.run(seconds=0.0 if cut else 1e9)
+            report = run_slice(search, cuts)
             points += report.points
             records |= {record.birth: record for record in report.individuals}
             if report.finished:
                 return without_time(points), records, report.result, report.counters.immigrants
-            if cut:
+            if cuts:
                 search = Search.restore(spec.for_island(0), 3, search.checkpoint())
 
-    points, records, result, immigrants = run(cut=False)
-    cut_points, cut_records, cut_result, cut_immigrants = run(cut=True)
+    points, records, result, immigrants = run()
+    cut_points, cut_records, cut_result, cut_immigrants = run(random.Random(2))
     assert (points, result, immigrants) == (cut_points, cut_result, cut_immigrants)
     common = records.keys() & cut_records.keys()
     assert len(common) > 50 and {one: records[one] for one in common} == {one: cut_records[one] for one in common}

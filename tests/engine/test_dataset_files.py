@@ -149,7 +149,7 @@ def test_idx(folder, packed):
 
 def test_fashion_mnist_has_names(folder):
     ten = np.arange(10, dtype=np.uint8)
-    images = np.repeat(IMAGES[:1], 10, 0)
+    images = np.repeat(IMAGES[:2], 5, 0)
     save_idx(folder, "fashion_mnist", train_images=idx_bytes(images), train_labels=idx_bytes(ten))
     assert load_dataset("fashion_mnist").class_names[::9] == ("T-shirt/top", "Ankle boot")
 

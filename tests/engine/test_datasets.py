@@ -71,10 +71,13 @@ def test_constant_columns_become_zero(folder):
     rows = np.ones((100, 3))
     rows[:, 1] = np.arange(100) / 7
     save(folder, x_train=rows, y_train=np.arange(100) % 2)
-    spec = TaskSpec(kind="projected", dataset="pets", count=1, features=4, train_examples=60, valid_examples=40)
+    spec = TaskSpec(
+        kind="projected", dataset="pets", count=1, features=4, train_examples=60, valid_examples=40, pairs=((0, 1),)
+    )
     (task,) = build_tasks(spec, seed=0, role="search")
     assert np.isfinite(task.train_features).all()
-    save(folder, x_train=np.ones((100, 3)) / 3, y_train=np.arange(100) % 2)
+    # Constant in the rows of the task, that is: a data set that is constant altogether is refused.
+    save(folder, x_train=np.repeat([[1 / 3] * 3, [2.0] * 3], [100, 2], 0), y_train=np.r_[np.arange(100) % 2, 2, 2])
     (task,) = build_tasks(spec, seed=0, role="search")
     assert not task.train_features.any()
     assert not task.valid_features.any()
@@ -89,7 +92,9 @@ WITH_NAN = np.where(FLOATS == 5, np.nan, FLOATS)
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x_train": WITH_NAN}, r"x_train\[1, 1\] is nan, finite numbers are allowed"),
+        ({"x_train": WITH_NAN}, r"x_train\[1, 1\] is nan, finite numbers up to 1e\+100 are allowed"),
+        ({"x_train": FLOATS * 1e300}, r"x_train\[0, 1\] is 1e\+300, finite numbers up to 1e\+100 are allowed"),
+        ({"x_train": np.ones((20, 3))}, "all rows of x_train are the same, nothing can be learned"),
         ({"x_train": np.full((20, 2), np.inf)}, r"x_train\[0, 0\] is inf"),
         ({"x_train": np.array([["a"] * 3] * 20)}, "x_train holds text"),
         ({"x_train": X.astype(object)}, "x_train is an array of Python objects, which is never loaded"),

@@ -1,5 +1,6 @@
 """Searches: determinism, cuts, ancestry, experiments, bounds of memory, bad checkpoints."""
 
+import random
 import zlib
 from dataclasses import replace
 from itertools import pairwise
@@ -34,12 +35,12 @@ def tiny(**changes):
     return replace(spec, **changes).check()
 
 
-def whole(spec, seed, *, restore_after=None, seconds=1e9):
-    """Run a search to its end; restore_after: cut it there into slices of so many seconds, each continued from bytes."""
+def whole(spec, seed, *, cuts=None):
+    """Run a search to its end; cuts: a source of random numbers to cut it at, each slice continued from bytes."""
     search = Search.start(spec, seed)
     points, finds, records, slices = [], [], {}, 0
     while True:
-        report = search.run(seconds=seconds)
+        report = run_slice(search, cuts)
         points += report.points
         finds += report.finds
         for record in report.individuals:
@@ -50,6 +51,14 @@ def whole(spec, seed, *, restore_after=None, seconds=1e9):
             return search, report, points, finds, records, slices
         slices += 1
         search = Search.restore(spec, seed, search.checkpoint())
+
+
+def run_slice(search, cuts):
+    """Run a search on: to its end, or, with a source of random numbers, for 1 to 400 individuals."""
+    if cuts is None:
+        return search.run(seconds=1e9)
+    search._speed = cuts.uniform(10.0, 4000.0)
+    return search.run(seconds=0.0)
 
 
 def without_time(rows):
@@ -73,6 +82,10 @@ def test_same_seed_same_search_and_another_seed_another():
 NEW_OPTIONS = {
     "random": {"initial": "random"},
     "empty": {"initial": "empty"},
+    "budget and mutations along the data flow": {
+        "train_budget": 0.5,
+        "mutations": dict.fromkeys(("graft", "bypass", "rewire", "insert", "remove"), 1.0),
+    },
     "hurdle": {"hurdle": HurdleSpec(10, 10, percentile=60.0, window=300, period=37), "constant_rule": "paper"},
     "elitist": {"selection": "elitist", "fitness_combination": "minimum", "select_rounds": 2, "select_candidates": 5},
     "random search": {"selection": "random", "hurdle": HurdleSpec(20, 5, percentile=90.0, window=50, period=50)},
@@ -81,9 +94,8 @@ NEW_OPTIONS = {
 
 @pytest.mark.parametrize("changes", NEW_OPTIONS.values(), ids=NEW_OPTIONS)
 def test_cut_anywhere_and_resumed_gives_the_same_search(changes):
-    spec = tiny(
-        **changes, mutations=dict.fromkeys(("alter_parameter", "insert", "remove", "randomize_instruction"), 1.0)
-    )
+    kinds = ("alter_parameter", "insert", "remove", "randomize_instruction")
+    spec = tiny(**{"mutations": dict.fromkeys(kinds, 1.0), **changes})
     spec = replace(
         spec,
         setup=replace(spec.setup, min_size=1),
@@ -91,7 +103,7 @@ def test_cut_anywhere_and_resumed_gives_the_same_search(changes):
         learn=replace(spec.learn, min_size=1),
     )
     _, report, points, finds, records, _ = whole(spec, 3)
-    _, cut_report, cut_points, cut_finds, cut_records, slices = whole(spec, 3, seconds=0.0)
+    _, cut_report, cut_points, cut_finds, cut_records, slices = whole(spec, 3, cuts=random.Random(1))
     assert slices > 20
     assert without_time(points) == without_time(cut_points)
     assert without_time(finds) == without_time(cut_finds)
@@ -413,7 +425,7 @@ def test_sufficient_fitness_ends_a_search_at_once():
     _, report, *_ = whole(spec, 2)
     assert report.finish_reason == "solved" and report.result.solved
     assert report.counters.individuals == report.result.birth + 1 < 1000
-    cut = whole(spec, 2, seconds=0.0)[1]
+    cut = whole(spec, 2, cuts=random.Random(3))[1]
     assert cut.result == report.result and cut.counters.individuals == report.counters.individuals
 
 
