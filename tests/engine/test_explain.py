@@ -9,63 +9,15 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 
-from engine.algorithm import Algorithm, Instruction
+from engine.algorithm import Algorithm
 from engine.baselines import BASELINES, affine, bilinear, linear, neural_network
 from engine.canonical import live_mask
 from engine.cli.main import main
 from engine.explain import ROLES, explain
+from engine.motif_examples import ADD, ERROR, EXAMPLES, LINEAR, RATE, SCALE, const, one
 from engine.motifs import MOTIFS
 from engine.ops import Op
 from tests.engine.programs import REGISTERS, algorithms, disguised, random_algorithm
-
-
-def one(op, in1=0, in2=0, out=0, constants=()):
-    return Instruction(Op[op], in1, in2, out, constants)
-
-
-def const(out, value):
-    return one("SCALAR_CONST_SET", out=out, constants=(value,))
-
-
-LINEAR = linear()
-DOT, ERROR, RATE, SCALE, ADD = (*LINEAR.predict, *LINEAR.learn)
-
-# A linear model with one idea more in each: registers s4.., v3.. are free.
-VARIANTS = {
-    "learning-rate decay": Algorithm((*LINEAR.setup, const(4, 0.99)), LINEAR.predict, (*LINEAR.learn, one("SCALAR_PRODUCT", 2, 4, 2))),
-    "learning-rate decay by counting": Algorithm(
-        (*LINEAR.setup, const(4, 1.0)),
-        LINEAR.predict,
-        (one("SCALAR_SUM", 5, 4, 5), one("SCALAR_DIVISION", 2, 5, 6), ERROR, one("SCALAR_PRODUCT", 3, 6, 3), SCALE, ADD),
-    ),
-    "learning-rate decay by arctan": Algorithm(LINEAR.setup, LINEAR.predict, (*LINEAR.learn, one("SCALAR_ARCTAN", 2, 0, 2))),
-    "loss clipping": Algorithm((*LINEAR.setup, const(4, 0.5)), LINEAR.predict, (ERROR, one("SCALAR_MIN", 3, 4, 3), RATE, SCALE, ADD)),
-    "input normalisation": Algorithm(
-        LINEAR.setup,
-        (one("VECTOR_NORM", 0, out=4), one("SCALAR_RECIPROCAL", 4, out=4), one("SCALAR_VECTOR_PRODUCT", 4, 0, 3), one("VECTOR_INNER_PRODUCT", 1, 3, 1)),
-        (ERROR, RATE, one("SCALAR_VECTOR_PRODUCT", 3, 3, 2), ADD),
-    ),
-    "input normalisation by the mean": Algorithm(
-        LINEAR.setup,
-        (one("VECTOR_MEAN", 0, out=4), one("SCALAR_BROADCAST", 4, out=3), one("VECTOR_DIFF", 0, 3, 3), one("VECTOR_INNER_PRODUCT", 1, 3, 1)),
-        (ERROR, RATE, one("SCALAR_VECTOR_PRODUCT", 3, 3, 2), ADD),
-    ),
-    "normalised gradient": Algorithm(
-        LINEAR.setup, LINEAR.predict,
-        (ERROR, one("SCALAR_VECTOR_PRODUCT", 3, 0, 2), one("VECTOR_NORM", 2, out=4), one("SCALAR_DIVISION", 2, 4, 4), one("SCALAR_VECTOR_PRODUCT", 4, 2, 2), ADD),
-    ),
-    "random initialisation": Algorithm((*LINEAR.setup, one("VECTOR_GAUSSIAN_SET", out=1, constants=(0.0, 0.5))), LINEAR.predict, LINEAR.learn),
-    "noisy input": Algorithm(
-        LINEAR.setup,
-        (one("VECTOR_UNIFORM_SET", out=3, constants=(-0.5, 0.5)), one("VECTOR_SUM", 3, 0, 3), one("VECTOR_INNER_PRODUCT", 1, 3, 1)),
-        (ERROR, RATE, one("SCALAR_VECTOR_PRODUCT", 3, 3, 2), ADD),
-    ),
-    "weight accumulation": Algorithm(
-        (*LINEAR.setup, const(4, 1.0)),
-        (DOT, one("SCALAR_VECTOR_PRODUCT", 4, 3, 1)),
-        (ERROR, RATE, SCALE, one("VECTOR_SUM", 5, 2, 5), one("VECTOR_SUM", 3, 5, 3), one("SCALAR_VECTOR_PRODUCT", 4, 5, 1)),
-    ),
-}  # fmt: skip
 
 ON_SIZES = Algorithm(
     LINEAR.setup,
@@ -75,7 +27,7 @@ ON_SIZES = Algorithm(
 """Linear in the sizes of the features, not in the features."""
 
 KNOWN = {
-    "linear": (LINEAR, {"gradient descent"}),
+    **{name: (algorithm, set(motifs)) for name, (algorithm, motifs) in EXAMPLES.items()},
     "linear, other sign": (
         Algorithm((const(2, -0.01),), LINEAR.predict, (one("SCALAR_DIFF", 1, 0, 3), RATE, SCALE, ADD)),
         {"gradient descent"},
@@ -98,17 +50,6 @@ KNOWN = {
     "linear, ascending": (
         Algorithm(LINEAR.setup, LINEAR.predict, (one("SCALAR_DIFF", 1, 0, 3), RATE, SCALE, ADD)), set()
     ),
-    "affine": (affine(), {"gradient descent"}),
-    "net": (neural_network(), {"gradient descent", "ReLU", "random initialisation"}),
-    "net-without-bias": (BASELINES["net-without-bias"].build(), {"gradient descent", "ReLU", "random initialisation"}),
-    "bilinear": (
-        bilinear(),
-        {"gradient descent", "normalised gradient", "bilinear form", "weight accumulation", "noisy input"},
-    ),
-    **{
-        name: (algorithm, {"gradient descent", next(motif for motif in MOTIFS if name.startswith(motif))})
-        for name, algorithm in VARIANTS.items()
-    },
 }  # fmt: skip
 
 
@@ -160,10 +101,10 @@ def test_few_false_alarms_where_ops_are_those_of_the_linear_search():
 def test_the_measurement_of_motifs(capsys):
     assert main(["motifs", "--programs", "150", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {one["name"] for one in found["recall"]} == set(BASELINES)
-    for one in found["recall"]:
-        assert one["same"] == one["disguised"] == 15
-        assert 0 < one["kept"] < one["mutated"]
+    assert {motif for row in found["recall"] for motif in row["motifs"]} == set(MOTIFS)
+    for row in found["recall"]:
+        assert row["disguised"] == row["variants"] == 15
+        assert 5 < row["added"] <= 15 and row["exchanged"] < 15
     assert [one["programs"] for one in found["alarms"]] == [150, 150]
     assert main(["motifs", "--programs", "10"]) == 0
     assert "| linear | gradient descent | 100.0% |" in capsys.readouterr().out
@@ -214,12 +155,12 @@ def test_roles_do_not_depend_on_the_disguise(name):
         (Algorithm((), (one("VECTOR_MEAN", 0, out=1),)), "An algorithm that does not learn"),
         (affine(), "An affine model that learns by gradient descent"),
         (ON_SIZES, "An algorithm that learns by gradient descent"),
-        (VARIANTS["noisy input"], "A linear model that learns by gradient descent, with noisy input"),
-        (VARIANTS["input normalisation"], "A linear model that learns by gradient descent"),
+        (EXAMPLES["noisy input"][0], "A linear model that learns by gradient descent, with noisy input"),
+        (EXAMPLES["input normalisation"][0], "A linear model that learns by gradient descent"),
         (neural_network(), "A 2-layer net that learns by gradient descent"),
-        (VARIANTS["loss clipping"], "A linear model that learns by gradient descent, with a clipped loss"),
+        (EXAMPLES["loss clipping"][0], "A linear model that learns by gradient descent, with a clipped loss"),
         (
-            VARIANTS["learning-rate decay"],
+            EXAMPLES["learning-rate decay"][0],
             "A linear model that learns by gradient descent, with a decaying learning rate",
         ),
         (
