@@ -14,6 +14,8 @@ from engine.datasets.official import SETS, OfficialFile, OfficialSet, fetch
 
 CONTENT = {"one.gz": b"first" * 100_000, "two.gz": b"second"}
 
+REDIRECTS = {"moved": "/one.gz", "round": "/round/one.gz", "local": "file:///etc/hostname"}
+
 
 @pytest.fixture
 def server(tmp_path):
@@ -32,6 +34,11 @@ def server(tmp_path):
                 self.send_header("Content-Length", str(len(CONTENT["one.gz"])))
                 self.end_headers()
                 self.wfile.write(CONTENT["one.gz"][:1000])
+                return
+            if target := REDIRECTS.get(self.path.split("/")[1]):
+                self.send_response(302)
+                self.send_header("Location", target.replace("one.gz", self.path.split("/")[-1]))
+                self.end_headers()
                 return
             super().do_GET()
 
@@ -83,6 +90,8 @@ def test_tries_the_next_source(small, tmp_path, monkeypatch):
         ("cut", "ended after 1,000 of the expected 500,000 bytes"),
         ("wrong", "has SHA-256 "),
         ("long", "has more than the expected 500,000 bytes"),
+        ("round", "would lead to an infinite loop"),
+        ("local", "not allowed"),
     ],
 )
 def test_nothing_wrong_or_half_fetched_stays(small, tmp_path, place, problem):
@@ -102,6 +111,12 @@ def test_nothing_wrong_or_half_fetched_stays(small, tmp_path, place, problem):
     assert "\n" not in text
     assert before.read_bytes() == b"of before"
     assert list(before.parent.iterdir()) == [before]
+
+
+def test_follows_a_redirect(small, tmp_path):
+    address, asked = small
+    assert fetch("mnist", tmp_path, source=address + "moved")[0].read_bytes() == CONTENT["one.gz"]
+    assert asked[:2] == ["/moved/one.gz", "/one.gz"]
 
 
 @pytest.mark.parametrize("source", ["file:///etc", "ftp://127.0.0.1", "nonsense", "http://127.0.0.1:1", "http://[::1"])
