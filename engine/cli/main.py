@@ -140,6 +140,19 @@ def _parser() -> argparse.ArgumentParser:
         "--type", choices=("classification", "regression"), default="classification", help="what it learns"
     )
 
+    knockout = add("knockout", "cli.knockout", "measure what each line and each motif of a program is worth")
+    which = knockout.add_mutually_exclusive_group(required=True)
+    which.add_argument("file", metavar="FILE", nargs="?", help='a program as JSON, or "-" for standard input')
+    which.add_argument("--baseline", metavar="NAME", help="a known algorithm")
+    knockout.add_argument("--preset", required=True, metavar="NAME", help="on whose tasks")
+    knockout.add_argument("--role", choices=("search", "select", "final"), default="final", help="which of its tasks")
+    knockout.add_argument(
+        "--retune", type=_whole(1, 1000), metavar="TRIALS",
+        help="also with constants tuned on other tasks, by so many random trials for each program",
+    )  # fmt: skip
+    knockout.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N", help="of tasks and random ops")
+    knockout.add_argument("--json", action="store_true")
+
     motifs = add("motifs", "cli.motifs", "measure how well motifs are recognised, and how often by mistake")
     motifs.add_argument("--programs", type=_whole(1, 1_000_000), default=2000, metavar="N", help="random programs")
     motifs.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1, metavar="N")

@@ -427,6 +427,42 @@ def test_explain_reads_standard_input_and_the_result_of_a_search(run):
     assert run("explain", "-", text=text)[1].startswith("A linear model")
 
 
+def test_knockout(run, program):
+    status, out, _ = run("knockout", program, "--preset", "linear-demo", "--role", "search", "--retune", 4)
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0].startswith("Whole program: 0.") and "(4 trials); mean over 10 task(s)" in lines[0]
+    assert [line.split("  ")[-1] for line in lines[3:]] == [
+        "setup: s2 = 0.01", "predict: s1 = dot(v1, v0)", "learn: s3 = s0 - s1", "learn: s3 = s2 * s3", "learn: v2 = s3 * v0",
+        "learn: v1 = v1 + v2", "motif: gradient descent",
+    ]  # fmt: skip
+    assert all(line.lstrip().startswith("-0.") and " ± 0." in line for line in lines[3:])
+    data = json.loads(
+        run("knockout", "--baseline", "linear", "--preset", "linear-demo", "--role", "search", "--json")[1]
+    )
+    assert len(data["lines"]) == 6 and data["retuned_fitness"] is None and data["motifs"][0]["change"]["mean"] < 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "digits"], "one of the arguments FILE --baseline is required"),
+        (["--baseline", "svm", "--preset", "digits"], '--baseline: "svm" is not known, allowed: linear'),
+        (["/nowhere", "--preset", "digits"], "program: cannot read /nowhere"),
+        (["--baseline", "net", "--preset", "nope"], 'preset: "nope" is not known'),
+        (
+            ["--baseline", "softmax-net", "--preset", "digits"],
+            "program: it learns many classes (labels in v2), the tasks of",
+        ),
+        (["--baseline", "net", "--preset", "digits", "--retune", "0"], '--retune: "0" is not allowed'),
+    ],
+)
+def test_knockout_refuses_in_one_line(run, arguments, message):
+    status, out, err = run("knockout", *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"python -m engine knockout: {message}") and err.count("\n") == 1
+
+
 def test_export(run, program):
     status, out, _ = run("export", program, "--to", "python", "--name", "My model")
     assert (status, out.splitlines()[0]) == (0, '"""My model: A linear model that learns by gradient descent.')
