@@ -3,12 +3,14 @@
 import json
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.html import strip_tags
 
 from engine.algorithm import Algorithm as Program
-from webapp.experiments.models import Algorithm, Search
+from webapp.experiments import queries
+from webapp.experiments.models import Algorithm, Find, Search
 from webapp.experiments.permalink import base58, permalink_of
 from webapp.experiments.services import record
 
@@ -147,3 +149,14 @@ def test_the_ancestry_is_rendered_once(client, found, monkeypatch):
     assert b"Ancestry: 15 steps" in first
     monkeypatch.setattr(ancestry, "_turns", None)
     assert section().partition(b"</section>")[0] == first.partition(b"</section>")[0]
+
+
+def test_the_find_that_was_tested_on_unseen_tasks_comes_first(make_search, run):
+    searches = [make_search(), make_search()]
+    for search in searches:
+        run(search)
+    row = searches[0].best.algorithm
+    assert searches[1].best.algorithm == row
+    Find.objects.filter(pk=searches[0].best_id).update(score=0.99, final_score=None)
+    Find.objects.filter(pk=searches[1].best_id).update(score=0.8, final_score=0.75)
+    assert [find.pk for find in queries.finds_of(AnonymousUser(), row)] == [searches[1].best_id, searches[0].best_id]

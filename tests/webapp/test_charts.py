@@ -109,16 +109,27 @@ def test_a_sparkline_needs_points():
     assert charts.sparkline([(1, 0.6)], x_end=10, y_floor=0.5).path.startswith("M")
 
 
-def test_a_logarithmic_axis_has_its_ticks_where_asked():
+def test_a_logarithmic_axis_has_round_ticks():
     chart = charts.build(
         id="c", title="", description="", x_title="", y_title="",
         series=[charts.Series("best", "one", [(1, 0.5), (10, 0.7), (100, 0.9)])],
-        x_range=(1, 100), y_floor=0.5, log_x=[1, 10, 100],
+        x_range=(1, 100), y_floor=0.5, log_x=True,
     )  # fmt: skip
-    wide = chart.drawings[0]
-    assert [tick.text for tick in sorted(wide.x_ticks, key=lambda tick: tick.at)] == ["1", "10", "100"]
-    places = sorted(tick.at for tick in wide.x_ticks)
-    assert places[1] - places[0] == pytest.approx(places[2] - places[1], abs=0.2)
+    wide, narrow = chart.drawings
+    assert [tick.text for tick in wide.x_ticks] == ["1", "2", "5", "10", "20", "50", "100"]
+    assert [tick.text for tick in narrow.x_ticks] == ["1", "10", "100"]
+    gaps = [round(after.at - before.at) for before, after in pairwise(narrow.x_ticks)]
+    assert gaps[0] == gaps[1]
+
+
+@pytest.mark.parametrize(
+    "low, high, about", [(1, 240, 6), (24, 932_661, 8), (3, 4, 6), (1, 2, 3), (7, 7.5, 4), (1, 1e12, 3)]
+)
+def test_ticks_of_a_logarithmic_axis_are_few_and_within(low, high, about):
+    ticks = charts.log_ticks(low, high, about)
+    assert 1 <= len(ticks) <= about
+    assert all(low <= one <= high for one in ticks)
+    assert ticks == sorted(ticks)
 
 
 def test_errors_over_tasks():

@@ -62,6 +62,20 @@ def test_the_best_against_the_linear_model_stands_first(client, make_discovery):
     assert links(client.get(URL, {"sort": "-score"})) == [one.algorithm.permalink for one in (far, near, unknown)]
 
 
+def test_what_was_tested_on_unseen_tasks_stands_before_what_was_not(client, make_discovery):
+    lucky, honest, worse = make_discovery(score=0.99, linear=0.5), make_discovery(), make_discovery()
+    for find, final in ((honest, 0.7), (worse, 0.5)):
+        Search.objects.filter(pk=find.search_id).update(baselines={"linear": {"search": 0.55, "final": 0.6}})
+        Find.objects.filter(pk=find.pk).update(final_score=final)
+    refresh_until_done()
+    response = client.get(URL)
+    assert links(response) == [one.algorithm.permalink for one in (honest, worse, lucky)]
+    assert response.content.decode().count("score-note") == 1
+    # The first page shows the best that was tested.
+    home = client.get(reverse("experiments:home")).content.decode()
+    assert home.index(honest.algorithm.permalink) < home.index(lucky.algorithm.permalink)
+
+
 def test_one_row_lists_all_finds_of_an_algorithm(client, make_discovery):
     first = make_discovery(seed=5, score=0.6)
     second = make_discovery(seed=5, score=0.8, title="elsewhere")

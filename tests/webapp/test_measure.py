@@ -165,7 +165,23 @@ def test_the_curve_as_csv(client, ended):
 def test_a_verdict_names_what_is_better_still(ended, digits):
     ended.result.final_score = 0.8
     ended.result.search.baselines = {"linear": {"final": 0.9}, "net": {"final": 0.7}}
-    assert describe.verdict(ended.result, digits).endswith(".800 against .700; the linear model has .900.")
+    assert describe.verdict(ended.result, digits).endswith(".800 ± .050 against .700; the linear model has .900.")
+
+
+def test_a_verdict_claims_no_more_than_its_error_allows(ended, digits):
+    find = ended.result
+    find.final_score, find.final_scores = 0.9, [0.86, 0.94]  # a standard error of .04
+    find.search.baselines = {"linear": {"final": 0.93}, "net": {"final": 0.7}}
+    assert describe.verdict(find, digits).startswith(
+        "Level with the linear model on tasks that its search never saw: .900 ± .040 "
+    )
+    find.search.baselines["linear"]["final"] = 0.85
+    assert describe.verdict(find, digits).startswith("Beats the linear model by 5.0 points ")
+    find.search.baselines["linear"]["final"] = 0.95
+    assert describe.verdict(find, digits).startswith("Beats the 2-layer net by 20.0 points ")
+    find.final_score, find.final_scores = None, None
+    find.score, find.search.baselines = 0.9, {"linear": {"search": 0.905}}
+    assert describe.verdict(find, digits) == "0.5 points below the linear model on its search tasks: .900 against .905."
 
 
 def test_scores_have_their_errors_over_tasks(client, ended):

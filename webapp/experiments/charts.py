@@ -91,14 +91,14 @@ def build(
     y_ceiling: float | None = None,
     columns: Sequence[str] = (),
     rows: Sequence[Sequence[str]] = (),
-    log_x: Sequence[float] = (),
+    log_x: bool = False,
     threads: Sequence[Points] = (),
     shapes: Sequence[Shape] = (WIDE, NARROW),
 ) -> Chart:
     """Lay out a chart of scores in [0, 1]. band: (x, low, high) triples. Values below y_floor are drawn on it.
 
-    log_x: values above 0 to put ticks at on a logarithmic axis; none: the axis is linear. threads: thin lines without
-    labels behind the others, such as those of single tasks.
+    log_x: whether the axis is logarithmic; values below its beginning are drawn on that. threads: thin lines without labels
+    behind the others, such as those of single tasks.
     """
     highest = max(
         [y for one in series for _, y in one.points if y is not None] + [line.value for line in baselines] + [y_floor]
@@ -114,14 +114,14 @@ def build(
     )  # fmt: skip
 
 
-def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=(), threads=()) -> Drawing:
+def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=False, threads=()) -> Drawing:
     left, right = x_range
     bottom, top = y_range
     right = max(right, left + 1)
 
     def at_x(value: float) -> float:
         if log_x:
-            share = math.log(value / left) / math.log(right / left)
+            share = math.log(max(value, left) / left) / math.log(right / left)
             return round(shape.left + share * (shape.right_edge - shape.left), 1)
         return round(shape.left + (value - left) / (right - left) * (shape.right_edge - shape.left), 1)
 
@@ -129,7 +129,7 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=()
         share = (min(max(value, bottom), top) - bottom) / (top - bottom)
         return round(shape.bottom_edge - share * (shape.bottom_edge - shape.top), 1)
 
-    ticks = [*log_x[:: -math.ceil(len(log_x) / shape.x_ticks)]] if log_x else nice_ticks(left, right, shape.x_ticks)
+    ticks = log_ticks(left, right, shape.x_ticks) if log_x else nice_ticks(left, right, shape.x_ticks)
     drawing = Drawing(
         shape,
         x_ticks=[Tick(at_x(value), compact(value)) for value in ticks],
@@ -211,6 +211,17 @@ def nice_ticks(low: float, high: float, about: int) -> list[float]:
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, about: int) -> list[float]:
+    """Return at most about `about` round numbers from low to high for a logarithmic axis: 1, 2, 5, 10, … or fewer."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found: list[float] = [low]
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        found = [one * 10.0**power for power in powers for one in factors if low <= one * 10.0**power <= high]
+        if len(found) <= about:
+            break
+    return found[:: math.ceil(len(found) / about)] if found else [low]
 
 
 def score_ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:

@@ -225,6 +225,16 @@ def diff_lines(
     return result
 
 
+def first_lines(lines: Sequence[DiffLine], limit: int) -> tuple[list[DiffLine], list[DiffLine]]:
+    """Return the lines of a diff to show at first, added ones before removed ones, and the rest; both in order."""
+    order = sorted(range(len(lines)), key=lambda index: (lines[index].sign != "+", index))
+    shown = set(order[:limit])
+    return (
+        [line for index, line in enumerate(lines) if index in shown],
+        [line for index, line in enumerate(lines) if index not in shown],
+    )
+
+
 def diff_size(diff: Sequence[Mapping[str, Any]]) -> int:
     """Return how many lines a diff has."""
     return sum(len(hunk["removed"]) + len(hunk["added"]) for hunk in diff)

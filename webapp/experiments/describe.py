@@ -150,12 +150,16 @@ def verdict(find: Find, spec: SearchSpec) -> str:
     if score is None:
         return _("Its score is not a finite number.")
     place = _("on tasks that its search never saw") if role == "final" else _("on its search tasks")
-    values = {"score": charts.score_text(score), "place": place}
+    error = charts.mean_and_error(find.final_scores or ())[1] if role == "final" else None
+    shown = charts.score_text(score) + (f" ± {charts.score_text(error)}" if error is not None else "")
+    values = {"score": shown, "place": place}
     known = baselines_of(find.search, role)
     if spec.search_tasks.kind == "projected" and score <= 0.5:
         return _("No better than guessing %(place)s: %(score)s.") % values
     if not known:
         return _("Scores %(score)s %(place)s.") % values
+    if error is not None and abs(score - known[-1][1]) <= error:
+        return _level(known, values)
     beaten = [one for one in known if one[1] < score]
     title, value = beaten[-1] if beaten else known[0]
     values |= {"model": title, "value": charts.score_text(value)}
@@ -176,6 +180,18 @@ def verdict(find: Find, spec: SearchSpec) -> str:
     if beaten:
         return _("Beats the %(model)s %(place)s: %(score)s against %(value)s.") % values
     return _("Below the %(model)s %(place)s: %(score)s against %(value)s.") % values
+
+
+def _level(known: list[tuple[str, float]], values: dict[str, str]) -> str:
+    """Return the verdict on a score that the best hand-designed model lies within one standard error of."""
+    title, value = known[-1]
+    values = values | {"model": title, "value": charts.score_text(value)}
+    if len(known) > 1:
+        values |= {"other": known[0][0], "worse": charts.score_text(known[0][1])}
+        return (
+            _("Level with the %(model)s %(place)s: %(score)s against %(value)s; the %(other)s has %(worse)s.") % values
+        )
+    return _("Level with the %(model)s %(place)s: %(score)s against %(value)s.") % values
 
 
 def score_words(find: Find, spec: SearchSpec) -> str:

@@ -17,6 +17,8 @@ from webapp.experiments.specs import read_spec
 CALLOUTS = 5
 SMALLEST_CALLOUT = 0.005
 TABLE_ROWS = 24
+EARLY = 0.1
+"""Of a line's births: where most of its gains lie before that, the axis of births is logarithmic."""
 
 
 def learning(measurement: Measurement, *, shapes: Sequence[Shape] = (MEDIUM, NARROW)) -> charts.Chart:
@@ -57,7 +59,7 @@ def learning(measurement: Measurement, *, shapes: Sequence[Shape] = (MEDIUM, NAR
         x_range=(examples[0], examples[-1]),
         y_floor=queries.chance(spec),
         y_ceiling=1.0,
-        log_x=examples,
+        log_x=True,
         shapes=shapes,
         columns=[_("examples"), _("median"), _("lower quartile"), _("upper quartile"), *titles.values()],
         rows=[
@@ -108,7 +110,7 @@ def learning_together(
         x_range=(everywhere[0], everywhere[-1]),
         y_floor=min(queries.chance(one) for one in specs),
         y_ceiling=1.0,
-        log_x=everywhere,
+        log_x=True,
         shapes=shapes,
         columns=[_("examples"), *(label for _kind, label, _counts, _curve in curves)],
         rows=[
@@ -232,6 +234,7 @@ def ancestry(
     name = describe.score_name(spec)
     appeared = appearances(find, measurement)
     listed = {step.number for step in scored}
+    log_x = is_early(scored, gains, find.birth)
     return charts.build(
         id="ancestry-chart",
         title=_("Score of each ancestor against its birth"),
@@ -241,7 +244,7 @@ def ancestry(
             "first": charts.score_text(scored[0].score if scored else None),
             "last": charts.score_text(find.score),
         },
-        x_title=_("birth (programs tried before it)"),
+        x_title=_("birth (programs tried before it), logarithmic") if log_x else _("birth (programs tried before it)"),
         y_title=_("%(name)s on the search tasks") % {"name": name},
         series=[
             charts.Series(
@@ -266,7 +269,8 @@ def ancestry(
             ],
             key=lambda one: one.x,
         ),
-        x_range=(0, max(find.birth, 1)),
+        x_range=(max(scored[0].birth if scored else 1, 1) if log_x else 0, max(find.birth, 1)),
+        log_x=log_x,
         y_floor=floor,
         shapes=shapes,
         columns=[_("step"), _("birth"), _("mutation"), _("score"), _("change")],
@@ -281,6 +285,12 @@ def ancestry(
             for step in table
         ],
     )
+
+
+def is_early(scored: Sequence[lineage.Step], gains: Mapping[int, float], end: int) -> bool:
+    """Whether most of what a line gained came in the first tenth of it, where only a logarithmic axis can show it."""
+    early = sum(gains[step.number] for step in scored if step.number in gains and step.birth < EARLY * end)
+    return early > sum(gains.values()) / 2 and max(scored[0].birth, 1) * 100 < end
 
 
 def appearances(find: Find, measurement: Measurement | None) -> dict[int, dict[str, Any]]:

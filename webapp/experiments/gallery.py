@@ -183,7 +183,7 @@ def discoveries(user, wish: Wish) -> QuerySet[Discovery]:
     if wish.score is not None:
         rows = rows.filter(score__gte=wish.score)
     if wish.margin is not None:
-        rows = rows.filter(merit__gte=wish.margin / 100)
+        rows = rows.filter(margin__gte=wish.margin / 100)
     if wish.size is not None:
         rows = rows.filter(size__lte=wish.size)
     if wish.age is not None:
@@ -218,8 +218,8 @@ def page(user, wish: Wish, *, per_page: int = PER_PAGE) -> Page:
 
 
 def best() -> Discovery | None:
-    """Return the public discovery that beats the linear model by most on a classification task, or else on any."""
-    rows = discoveries(AnonymousUser(), Wish()).filter(merit__gt=0).order_by("-merit", "-id")
+    """Return the public discovery that does best against the linear model on unseen classification tasks, or else on any."""
+    rows = discoveries(AnonymousUser(), Wish()).filter(merit__gte=-1).order_by("-merit", "-id")
     rows = rows.select_related("algorithm", "find__search")
     return rows.filter(facets__contains=["task:projected"]).first() or rows.first()
 

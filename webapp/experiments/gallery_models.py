@@ -14,8 +14,9 @@ class Discovery(models.Model):
 
     audience: EVERYBODY, from the finds of public searches; or a user's id, from all finds of that user's own searches.
     find, algorithm: the best find by margin, and its program. score: its judged score (describe.judged_score).
-    margin: score minus the linear model's on the same tasks; None where that is not known. merit: margin, or NO_MARGIN
-    where there is none, so that one index holds the whole order. size: instructions of the canonical form.
+    margin: score minus the linear model's on the same tasks; None where that is not known. merit: what the gallery is
+    ordered by, so that one index holds the whole order: margin on unseen tasks first, then margin on the tasks that the
+    search chose by, lowered by UNTESTED, then NO_MARGIN where there is none. size: instructions of the canonical form.
     chosen: some search chose it, or has nothing better so far. found_at: first found. finds: how often.
     data: the best find's data set or kind of task. facets: what filters ask for, as "op:…", "motif:…", "data:…",
     "task:…", "author:…". text: what the search field looks in.
@@ -23,6 +24,7 @@ class Discovery(models.Model):
 
     EVERYBODY = 0
     NO_MARGIN = -9.0
+    UNTESTED = 2.0
 
     audience = models.BigIntegerField(default=EVERYBODY)
     canonical_version = models.PositiveSmallIntegerField()

@@ -109,12 +109,12 @@ def milestones(search: Search, *, island_index: int | None = None, after: int = 
 
 
 def finds_of(user, algorithm: Algorithm) -> list[Find]:
-    """Return where the user may see that the program was found, best score first."""
+    """Return where the user may see that the program was found: first where it was tested on unseen tasks, then the best score."""
     return list(
         access.readable_finds(user)
         .filter(algorithm=algorithm)
         .select_related("search", "island")
-        .order_by(F("score").desc(nulls_last=True), "found_at")[:FINDS_SHOWN]
+        .order_by(F("final_score").desc(nulls_last=True), F("score").desc(nulls_last=True), "found_at")[:FINDS_SHOWN]
     )
 
 
@@ -139,12 +139,12 @@ def related_algorithms(user, finds: list[Find], *, leave_out: list[str], limit: 
 
 
 def measurement_of(finds: list[Find]) -> Measurement | None:
-    """Return the measurement of these finds that has data, or else any, that of the best score first."""
+    """Return the measurement of these finds that has data, or else any, in the order of finds_of."""
     return (
         Measurement.objects.filter(find__in=[find.pk for find in finds])
         .select_related("find__search")
         .alias(waits=Case(When(data__isnull=True, then=1), default=0))
-        .order_by("waits", F("find__score").desc(nulls_last=True), "find")
+        .order_by("waits", F("find__final_score").desc(nulls_last=True), F("find__score").desc(nulls_last=True), "find")
         .first()
     )
 

@@ -27,7 +27,7 @@ text { font-family: Inter, system-ui, "Helvetica Neue", Arial, sans-serif; font-
 .line-second { stroke: #0a4fa3; stroke-width: 2.25; } .line-third { stroke: #8a1f5c; stroke-width: 2.25; }
 .line-fourth { stroke: #7a4a00; stroke-width: 2.25; }
 .band { fill: #1d1b18; fill-opacity: .07; }
-.threads { fill: none; stroke: #0b6b5d; stroke-opacity: .22; stroke-width: 1; }
+.threads { fill: none; stroke: #0b6b5d; stroke-opacity: .15; stroke-width: 1; }
 .mark { fill: #ffffff; stroke: #0b6b5d; stroke-width: 2; }
 .leader { fill: none; stroke: #5f5a52; stroke-width: 1; }
 .callout-gain { fill: #1b6e2c; font-family: "JetBrains Mono", ui-monospace, monospace; }

@@ -97,7 +97,7 @@ def knock(one: code.Knock) -> SafeString:
         }  # fmt: skip
     width = round(one.share * KNOCK_BAR / 100, 1)
     bar = (
-        f'<svg class="knock-bar" viewBox="0 0 {KNOCK_BAR} 10" width="{KNOCK_BAR}" height="10" aria-hidden="true" '
+        f'<svg class="knock-bar" viewBox="0 0 {KNOCK_BAR} 10" preserveAspectRatio="none" width="{KNOCK_BAR}" height="10" aria-hidden="true" '
         f'focusable="false"><rect width="{width:g}" height="10"/></svg>'
     )
     kind = "unclear" if not one.is_clear else "loss" if one.change < 0 else "gain"

@@ -19,15 +19,22 @@ register = template.Library()
 def diff(lines) -> SafeString:
     """Print the lines of a diff."""
     signs = {"+": ("added", _("added in")), "−": ("removed", _("removed from"))}
-    return SafeString("".join(_diff_line(one, *signs[one.sign]) for one in lines))
+    parts, before = [], ""
+    for one in lines:
+        parts.append(_diff_line(one, *signs[one.sign], is_first=one.function != before))
+        before = one.function
+    return SafeString("".join(parts))
 
 
-def _diff_line(one: code.DiffLine, kind: str, said: str) -> str:
+def _diff_line(one: code.DiffLine, kind: str, said: str, *, is_first: bool) -> str:
+    """Return a line; the function that it is in stands beside the first of several."""
+    title = code.TITLES[one.function]
     return (
-        f'<div class="diff-line fn-{one.function} {kind}"><span class="sign" aria-hidden="true">{one.sign}</span>'
-        f'<span class="visually-hidden">{escape(said)} {one.function}: </span>'
-        f'<span class="code">{"".join(map(piece_html, one.pieces))}</span>'
-        f'<span class="where" aria-hidden="true">{one.function}</span></div>'
+        f'<div class="diff-line fn-{one.function} {kind}">'
+        f'<span class="where" aria-hidden="true">{title if is_first else ""}</span>'
+        f'<span class="sign" aria-hidden="true">{one.sign}</span>'
+        f'<span class="visually-hidden">{escape(said)} {title}: </span>'
+        f'<span class="code">{"".join(map(piece_html, one.pieces))}</span></div>'
     )
 
 
@@ -40,7 +47,7 @@ def step(entry) -> SafeString:
         gain = f'<span class="{"gain" if one.gain > 0 else "loss"}">{charts.signed(one.gain)}</span>'
     birth = _("birth %(n)s") % {"n": describe.count(one.birth)}
     head = (
-        f'<div class="step-head"><span class="step-number">{one.number}</span>'
+        f'<div class="step-head"><span class="step-number">{describe.count(one.number)}</span>'
         f'<strong class="score">{charts.score_text(one.score)}</strong>{gain}'
         f'<span class="meta">{escape(describe.mutation_words(one.mutation))} · {escape(birth)}</span></div>'
     )
@@ -50,4 +57,6 @@ def step(entry) -> SafeString:
         words = ngettext("and %(n)d more line", "and %(n)d more lines", len(more)) % {"n": len(more)}
         fold = f'<details class="fold"><summary>{escape(words)}</summary>{diff(more)}</details>'
     lines = f'<div class="diff">{diff(entry["lines"])}{fold}</div>' if entry["lines"] else ""
+    if entry.get("is_empty"):
+        lines = f'<div class="diff"><p class="meta">{escape(_("an empty program"))}</p></div>'
     return SafeString(f'<div class="step" id="step-{one.number}">{head}{lines}</div>')

@@ -32,6 +32,7 @@ def overview(row: Algorithm, find: Find, spec: SearchSpec, measurement: Measurem
     step_count, events = lineage.story(find.island_id, find.birth)
     return {
         "step_count": step_count,
+        "from_empty": bool(events) and is_empty_start(events[0]),
         "chart": figures.ancestry(find, spec, step_count, events, measurement) if step_count else None,
         "files": [
             ("SVG", reverse("experiments:ancestry-svg", args=[row.permalink])),
@@ -164,5 +165,17 @@ def _entry(event: lineage.Step | lineage.Neutral, features_size: int | None) -> 
     """Return a step or a neutral stretch for the template."""
     if isinstance(event, lineage.Neutral):
         return {"kind": "neutral", "stretch": event, "page": event.first // PER_PAGE + 1}
+    if is_empty_start(event):
+        return {"kind": "step", "step": event, "lines": [], "more_lines": [], "is_empty": True}
     lines = code.diff_lines(event.diff, features_size=features_size)
-    return {"kind": "step", "step": event, "lines": lines[:DIFF_LINES], "more_lines": lines[DIFF_LINES:]}
+    shown, more = code.first_lines(lines, DIFF_LINES)
+    return {"kind": "step", "step": event, "lines": shown, "more_lines": more}
+
+
+def is_empty_start(event: lineage.Step | lineage.Neutral) -> bool:
+    """Whether a step is a first ancestor that does nothing."""
+    return (
+        isinstance(event, lineage.Step)
+        and event.number == 0
+        and all(line["op"] == "NO_OP" for hunk in event.diff for line in hunk["added"])
+    )

@@ -83,6 +83,7 @@ def _row(row) -> dict:
         "search": search,
         "data": data_words(row.data),
         "score_words": describe.score_words(row.find, spec),
+        "is_tested": row.find.final_score is not None,
         # Accuracies differ by points; other scores are no percentages.
         "margin": _margin(row.margin, spec),
         "gains": row.margin is not None and row.margin > 0,
