@@ -58,5 +58,6 @@ def step(entry) -> SafeString:
         fold = f'<details class="fold"><summary>{escape(words)}</summary>{diff(more)}</details>'
     lines = f'<div class="diff">{diff(entry["lines"])}{fold}</div>' if entry["lines"] else ""
     if entry.get("is_empty"):
-        lines = f'<div class="diff"><p class="meta">{escape(_("an empty program"))}</p></div>'
+        words = _("an empty program")
+        lines = f'<div class="diff"><p class="meta">{escape(words)}</p></div>'
     return SafeString(f'<div class="step" id="step-{one.number}">{head}{lines}</div>')
