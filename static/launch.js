@@ -14,10 +14,24 @@
     }
   }
 
+  // Fields of a part that is switched off are not there.
+  function showPart(part) {
+    for (const input of form.querySelectorAll(`[name^="${part.dataset.part}."]`)) {
+      const field = input.closest(".field");
+      if (!field.classList.contains("has-error")) field.hidden = part.value === "no";
+    }
+  }
+  function showParts() {
+    for (const part of form.querySelectorAll("[data-part]")) showPart(part);
+  }
+
   form.addEventListener("change", (event) => {
     const field = event.target.closest(".ops-field");
     if (field) count(field);
+    if (event.target.dataset.part) showPart(event.target);
   });
+  document.addEventListener("htmx:afterSettle", showParts);
+  showParts();
 
   const first = form.querySelector(".has-error input, .has-error select, .has-error textarea, .has-error summary");
   if (first) {

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 
 import pytest
 from django.http import QueryDict
@@ -12,7 +13,7 @@ from webapp.experiments import data_facts, spec_fields
 from webapp.experiments.bases import held_out_pairs, on_data
 from webapp.experiments.models import Search, Study, Trial
 from webapp.experiments.services import trials
-from webapp.experiments.services.estimate import estimate, memory_bytes
+from webapp.experiments.services.estimate import BREEDING_SECONDS, estimate, memory_bytes, work
 from webapp.experiments.services.studies import parse_grid
 from webapp.experiments.spec_words import section_of, words_of
 
@@ -226,6 +227,26 @@ def test_memory_grows_with_what_takes_it(digits):
     small = memory_bytes(digits)
     assert memory_bytes(digits.with_changes(population_size=10_000)) > small + 40_000 * 41 * 32
     assert estimate(digits).seconds == 60.0 and estimate(digits).rate is None
+
+
+def test_the_rate_is_that_of_earlier_searches_like_it(digits, make_search):
+    def ran(spec, seconds, individuals):
+        search = make_search(spec=spec)
+        Search.objects.filter(pk=search.pk).update(seconds=seconds, individuals=individuals)
+
+    ran(digits, 10, 400_000)
+    # The limits do not matter, nor what it is called.
+    found = estimate(digits.with_changes(title="Else", stop=replace(digits.stop, max_seconds=9)))
+    assert found.rate == pytest.approx(40_000) and found.searches == 1 and found.is_alike
+    # Twice the tasks: twice the time to run, and the same to breed.
+    tasks = digits.search_tasks
+    twice = digits.with_changes(search_tasks=replace(tasks, count=2 * tasks.count))
+    found = estimate(twice)
+    assert work(twice) == 2 * work(digits)
+    assert found.rate == pytest.approx(1 / (2 / 40_000 - BREEDING_SECONDS)) and not found.is_alike
+    # An estimate of what ends by its number of programs.
+    counted = digits.with_changes(stop=replace(digits.stop, max_seconds=None, max_total_individuals=80_000))
+    assert estimate(counted).seconds == pytest.approx(2.0)
 
 
 # studies

@@ -101,10 +101,13 @@ def on_data(spec: SearchSpec, name: str, facts: Mapping) -> SearchSpec:
         % {"what": engine_text(spec.title).split(",")[0] or spec.name, "data": name}
     }
     changes["name"] = f"{spec.name}-{name}"[:100]
+    features = spec.search_tasks.features
+    if spec.initial != "program" and spec.search_tasks.kind != "classes":
+        features = min(features, max(2, facts["columns"]))  # a projection to more has nothing more in it
     for role in ROLES:
         tasks = getattr(spec, role)
         if tasks is not None:
-            changes[role] = _tasks_on(tasks, role, name, facts)
+            changes[role] = _tasks_on(replace(tasks, features=features), role, name, facts)
     tasks = changes["search_tasks"]
     if spec.fec is not None:
         changes["fec"] = _probe_within(spec.fec, tasks)

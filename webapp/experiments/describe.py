@@ -66,6 +66,18 @@ def count(value: float) -> str:
     return number_format(round(value), use_l10n=True, force_grouping=True)
 
 
+def rough(value: float) -> str:
+    """Return an estimate with two figures: 41,000."""
+    return count(float(f"{value:.2g}"))
+
+
+def memory(size: float) -> str:
+    """Return an estimate in bytes with two figures: 260 MB, 1.2 GB."""
+    unit, divisor = ("GB", 1e9) if size >= 0.995e9 else ("MB", 1e6)
+    amount = float(f"{size / divisor:.2g}")
+    return f"{number_format(amount, decimal_pos=1 if amount < 10 else 0)}\N{NO-BREAK SPACE}{unit}"
+
+
 def state_line(search: Search, *, rate: float | None = None) -> str:
     """Return what the search is doing, in a sentence's beginning."""
     tried = ngettext("%(n)s program tried", "%(n)s programs tried", search.individuals) % {

@@ -167,13 +167,14 @@ class LaunchForm(forms.Form):
             return values
         self.base = base
         data, self._changed = spec_fields.applied(base, shown_for, self._sent(), all_leaves=self.leaves)
-        self._follow(data)
+        followed = self._follow(data)
         if any(not path.startswith("stop.") for path in self._changed):
             data["name"] = "custom"
         self._result = data
         spec, errors = spec_fields.read(data)
         for error in errors:
-            self.add_spec_error(error)
+            if error.field not in followed:  # said where it was written
+                self.add_spec_error(error)
         if spec is not None:
             self._check_more(spec, values)
         return values
@@ -209,14 +210,16 @@ class LaunchForm(forms.Form):
                 sent[leaf.path] = self.data[leaf.path]
         return sent
 
-    def _follow(self, data: dict) -> None:
-        """Let the other tasks follow the search tasks where both must agree and nobody said otherwise."""
-        for name in ("features",):
-            if f"search_tasks.{name}" not in self._changed:
-                continue
+    def _follow(self, data: dict) -> set[str]:
+        """Let the other tasks follow the search tasks where both must agree and nobody said otherwise; returns their fields."""
+        followed: set[str] = set()
+        if "search_tasks.features" in self._changed:
             for role in ("select_tasks", "final_tasks"):
-                if role in data and f"{role}.{name}" not in self._changed:
-                    spec_fields.set_at(data, f"{role}.{name}", data["search_tasks"][name])
+                path = f"{role}.features"
+                if role in data and path not in self._changed:
+                    spec_fields.set_at(data, path, data["search_tasks"]["features"])
+                    followed.add(path)
+        return followed
 
     def add_spec_error(self, error: SpecError) -> None:
         """Say what is wrong with the specification beside its field, or that of the part it is in, else above the form."""
@@ -227,6 +230,14 @@ class LaunchForm(forms.Form):
         if path.endswith("_tasks.dataset") and path not in self._changed:
             path = "data" if self.data.get("data") else "preset"
         self.add_error(path or None, error.message if path else str(error))
+
+    def first_error(self) -> str:
+        """Return what is wrong first, with the field's label."""
+        labels = {leaf.path: words_of(leaf)[0] for leaf in self.leaves}
+        for name, errors in self.errors.items() if self.is_bound else ():
+            label = labels.get(name) or (self.fields[name].label if name in self.fields else "")
+            return f"{label}: {errors[0]}" if label else str(errors[0])
+        return ""
 
     # showing -------------------------------------------------------------------------------------------------------
 

@@ -2,39 +2,71 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Sum
-
-from engine.spec import SearchSpec
+from engine.ops import OPS, Op
+from engine.spec import FunctionSpec, SearchSpec
 from webapp.experiments.models import Search
+from webapp.experiments.specs import read_spec
 
 BASE_BYTES = 260_000_000
 """A worker process with the engine loaded and nothing to do."""
 MEMO_BYTES = 5 * 8 << 17
 FEC_ENTRY_BYTES = 46
-LIKE_IT = 20
+LATEST = 40
+"""Searches that are looked at; of them the NEAREST to what is asked, unless some are the same but for their limits."""
+NEAREST = 3
+BREEDING_SECONDS = 4e-6
+"""What a program costs besides running it: to make, to compare with what is known."""
+LIMITS = ("stop", "name", "title", "description", "select_tasks", "final_tasks", "select_candidates", "final_seeds")
+"""Parts of a specification that do not change how fast it searches."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """memory: bytes of one worker at most. seconds: longest the search can take on a worker for each island, None without
-    a limit that tells. rate: programs a second, as `searches` earlier searches with the same specification's name had; None: unknown."""
+    a limit that tells. rate: programs a second, None: unknown, from `searches` earlier ones; is_alike: these were the same
+    but for their limits, else they differ, and theirs are scaled by the work of an evaluation."""
 
     memory: int
     seconds: float | None
     rate: float | None
     searches: int
+    is_alike: bool
 
 
 def estimate(spec: SearchSpec) -> Estimate:
     """Return what a search of this specification will need."""
-    rate, searches = _rate(spec.name)
-    seconds = spec.stop.max_seconds or None
-    births = (spec.stop.max_individuals or 0) * (spec.stop.max_experiments or 0)
-    if births and rate:
-        seconds = min(births / rate, seconds or births / rate)
-    return Estimate(memory=memory_bytes(spec), seconds=seconds, rate=rate, searches=searches)
+    rate, searches, is_alike = _rate(spec)
+    stop = spec.stop
+    limits = [stop.max_seconds] if stop.max_seconds else []
+    if rate:
+        if stop.max_individuals and stop.max_experiments:
+            limits.append(stop.max_individuals * stop.max_experiments / rate)
+        if stop.max_total_individuals:
+            limits.append(stop.max_total_individuals / rate)
+    return Estimate(memory_bytes(spec), min(limits, default=None), rate, searches, is_alike)
+
+
+def work(spec: SearchSpec) -> float:
+    """Return how much a program as long as allowed has to do in an evaluation: elements of its registers, over all examples."""
+    tasks = spec.search_tasks
+    predict, learn = (_step(function, tasks.features) for function in (spec.predict, spec.learn))
+    return tasks.count * (tasks.train_examples * tasks.epochs * (predict + learn) + tasks.valid_examples * predict)
+
+
+def _step(function: FunctionSpec, features: int) -> float:
+    """Return the elements that a function's instructions go through for an example, on average of its ops."""
+    if not function.ops:
+        return 0.0
+    sizes = []
+    for op in function.ops:
+        info = OPS[Op[op]]
+        types = (*info.inputs, info.output)
+        sizes.append(features**2 if "m" in types else features if "v" in types else 1)
+    return function.max_size * sum(sizes) / len(sizes)
 
 
 def memory_bytes(spec: SearchSpec) -> int:
@@ -52,7 +84,29 @@ def memory_bytes(spec: SearchSpec) -> int:
     return BASE_BYTES + pool + caches + 2 * largest
 
 
-def _rate(spec_name: str) -> tuple[float | None, int]:
-    latest = Search.objects.filter(spec_name=spec_name, seconds__gt=1).order_by("-id").values("pk")[:LIKE_IT]
-    totals = Search.objects.filter(pk__in=latest).aggregate(births=Sum("individuals"), seconds=Sum("seconds"))
-    return (totals["births"] / totals["seconds"] if totals["seconds"] else None), len(latest)
+def _rate(spec: SearchSpec) -> tuple[float | None, int, bool]:
+    """Return programs a second, from how many searches, and whether these were like it."""
+    wanted, own_work = _without_limits(spec.to_json()), work(spec)
+    alike, others = [], []
+    rows = Search.objects.filter(seconds__gt=2, individuals__gt=0).order_by("-pk")[:LATEST]
+    for json, births, seconds, islands in (
+        (row.spec, row.individuals, row.seconds, row.spec.get("islands", 1)) for row in rows
+    ):
+        each = seconds * islands / births
+        if _without_limits(json) == wanted:
+            alike.append(each)
+        else:
+            other = work(read_spec(json))
+            running = max(each - BREEDING_SECONDS, each / 10) * own_work / other if other else each
+            others.append(
+                (abs(math.log(own_work / other)) if other and own_work else math.inf, BREEDING_SECONDS + running)
+            )
+    chosen = alike or [each for _far, each in sorted(others)[:NEAREST]]
+    if not chosen:
+        return None, 0, False
+    # Their geometric mean: errors are factors.
+    return math.exp(-sum(map(math.log, chosen)) / len(chosen)), len(chosen), bool(alike)
+
+
+def _without_limits(json: Mapping) -> dict:
+    return {name: value for name, value in json.items() if name not in LIMITS}

@@ -101,6 +101,7 @@ def _page(request, form: LaunchForm, part: str = ""):
     context = {
         "form": form, "presets": presets, "more_presets": more_presets, "data": data, "more_data": more_data,
         "groups": form.groups(), "estimate": estimate(spec) if spec else None, "spec": spec,
+        "first_error": form.first_error(), "is_fragment": bool(part and request.htmx),
     }  # fmt: skip
     template = part if part and request.htmx else "experiments/launch.html"
     return render(request, template, context, status=status)
