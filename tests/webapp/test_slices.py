@@ -27,9 +27,12 @@ def test_launch_sends_one_message_after_commit(make_search, messages):
     assert search.state == Search.State.QUEUED
 
 
-def test_a_slice_commits_everything_and_hands_the_island_on(make_search, run, messages):
+def test_a_slice_commits_everything_and_hands_the_island_on(make_search, run, messages, monkeypatch):
     search = make_search()
+    asked = []
+    monkeypatch.setattr(slices, "ensure_baselines", lambda one: asked.append(one.pk))
     assert run(search) == Outcome.HANDED_BACK
+    assert asked == [search.pk]  # a turn of one slice measures them, too
     island = search.islands.get()
     assert (island.state, island.attempt, island.slice_number, island.lease_owner) == ("queued", 2, 1, "")
     assert messages[-1] == (island.pk, 2)

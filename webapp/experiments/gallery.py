@@ -28,7 +28,13 @@ from webapp.experiments.services.gallery import searchable
 from webapp.experiments.services.marks import tag_name
 
 PER_PAGE = 24
-COUNTED = 1000
+NOT_SHOWN = (
+    "words", "text", "facets", "algorithm__program", "find__diff", "find__select_scores", "find__final_scores",
+    "find__search__baselines", "find__search__owner__password",
+)  # fmt: skip
+"""Columns that are long, and that no row of the gallery prints."""
+
+COUNTED = 200
 """Matches are counted up to here: beyond, the exact number tells a reader nothing, and costs."""
 
 SORTS = {
@@ -155,11 +161,20 @@ class Page:
 
 def discoveries(user, wish: Wish) -> QuerySet[Discovery]:
     """Return what the user asked for and may see, not yet ordered."""
-    mine = wish.whose == "mine" and user.is_authenticated
-    rows = Discovery.objects.filter(audience=user.pk if mine else Discovery.EVERYBODY)
+    rows = _asked_for(user, wish)
     # The row may be some seconds old; whether its search is still open is asked here.
-    rows = rows.filter(find__search__owner=user) if mine else rows.filter(
-        find__search__visibility=Search.Visibility.PUBLIC)  # fmt: skip
+    if _is_mine(user, wish):
+        return rows.filter(find__search__owner=user)
+    return rows.filter(find__search__visibility=Search.Visibility.PUBLIC)
+
+
+def _is_mine(user, wish: Wish) -> bool:
+    return wish.whose == "mine" and user.is_authenticated
+
+
+def _asked_for(user, wish: Wish) -> QuerySet[Discovery]:
+    """Return the rows that fit, as the gallery knows them."""
+    rows = Discovery.objects.filter(audience=user.pk if _is_mine(user, wish) else Discovery.EVERYBODY)
     if not wish.all and wish.whose != "starred":
         rows = rows.filter(chosen=True)
     facets = [*(f"op:{name}" for name in wish.op), *(f"motif:{slug}" for slug in wish.motif)]
@@ -199,9 +214,14 @@ def _forms(marks: QuerySet) -> QuerySet:
 def page(user, wish: Wish, *, per_page: int = PER_PAGE) -> Page:
     """Return the page that a wish asks for, in two queries however many rows there are."""
     rows = discoveries(user, wish)
-    total = rows[: COUNTED + 1].count()
+    # A number may be some seconds old: to ask each row's search for it would cost more than all else.
+    total = _asked_for(user, wish)[: COUNTED + 1].count()
     backwards = bool(wish.before)
-    found = list(_from_place(rows, wish, backwards).select_related("algorithm", "find__search__owner")[: per_page + 1])
+    found = list(
+        _from_place(rows, wish, backwards)
+        .select_related("algorithm", "find__search__owner")
+        .defer(*NOT_SHOWN)[: per_page + 1]
+    )
     beyond = len(found) > per_page
     found = found[:per_page]
     if backwards:

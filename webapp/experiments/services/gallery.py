@@ -157,7 +157,7 @@ def _rows_of(forms: list[tuple[int, bytes]], traits: TraitsOf) -> dict[tuple, li
         margin = None if known is None else judged - known
         # What the search chose by flatters its choice: the best of very many is lucky, too.
         untested = Discovery.UNTESTED if final is None else 0.0
-        merit = Discovery.NO_MARGIN if margin is None else max(margin, -1.0) - untested
+        merit = (Discovery.NO_MARGIN if margin is None else max(margin, -1.0)) - untested
         rank = (merit, judged, -pk, margin, pk, algorithm, search)
         for audience in ([Discovery.EVERYBODY] if task.public else []) + ([task.owner] if task.owner else []):
             entry = entries[form_of[algorithm]][audience]

@@ -31,7 +31,7 @@ from engine.algorithm import Algorithm as Program
 from engine.spec import SearchSpec, island_seed
 from webapp.experiments.models import Find, Measurement, Search
 from webapp.experiments.services.appearances import appearances
-from webapp.experiments.services.baselines import SHOWN
+from webapp.experiments.services.baselines import SHOWN, ensure_baselines
 from webapp.experiments.services.datasets import fetch_uploads
 from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.numbers import finite
@@ -127,6 +127,7 @@ def measure(find: Find) -> dict:
 
     spec = SearchSpec.from_json(find.search.spec)
     fetch_uploads(datasets_of(spec).values())
+    ensure_baselines(find.search)
     program = Program.from_json(find.algorithm.program)
     known = {name: counterpart(name, vector_labels=spec.vector_labels).build() for name in SHOWN}
     tasks: dict[str, dict[str, list]] = {}

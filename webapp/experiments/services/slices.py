@@ -155,12 +155,12 @@ def _run(lease: Lease) -> Outcome:
             return _replay(lease)
         if outcome in (Outcome.GOES_ON, Outcome.HANDED_BACK, Outcome.PAUSED):
             live.keep(island, evolution)
+        # After the first slice, so that nobody waits for them to see the curve begin; also where the turn ends with it.
+        ensure_baselines(search)
         if outcome is not Outcome.GOES_ON:
             return outcome
         if exchange is not None:
             exchange.island = island
-        # After the first slice, so that nobody waits for them to see the curve begin.
-        ensure_baselines(search)
 
 
 def _run_slice(lease: Lease, evolution, seconds: float):

@@ -44,10 +44,12 @@ class Command(BaseCommand):
                 rows.append(_measure(name, address, options["requests"]))
                 if not options["json"]:
                     if len(rows) == 1:
-                        self.stdout.write(f"{'page':28}{'p50 ms':>8}{'p95 ms':>8}{'queries':>9}{'kB':>7}  status")
+                        self.stdout.write(
+                            f"{'page':28}{'p50 ms':>8}{'p95 ms':>8}{'computing':>11}{'queries':>9}{'kB':>7}  status"
+                        )
                     row = rows[-1]
                     self.stdout.write(
-                        f"{name:28}{row['p50']:8.1f}{row['p95']:8.1f}{row['queries']:9d}{row['bytes'] / 1000:7.1f}"
+                        f"{name:28}{row['p50']:8.1f}{row['p95']:8.1f}{row['computing']:11.1f}{row['queries']:9d}{row['bytes'] / 1000:7.1f}"
                         f"  {row['status']}"
                     )
         if options["json"]:
@@ -79,6 +81,7 @@ def _pages() -> Iterator[tuple[str, Callable[[], str]]]:
     middle = Discovery.objects.filter(audience=0).order_by("-merit")[5000:5001].first()
     if middle:
         yield "discoveries, page 200", fixed(f"{discoveries}?all=1&after={middle.merit!r}_{middle.pk}")
+    yield "data", fixed(reverse("experiments:datasets"))
     yield "searches", fixed(reverse("experiments:searches"))
     yield "searches, ended", fixed(reverse("experiments:searches") + "?state=ended")
     yield "launch", fixed(reverse("experiments:launch"))
@@ -87,10 +90,21 @@ def _pages() -> Iterator[tuple[str, Callable[[], str]]]:
     searches = _sample(Search.objects.filter(visibility="public").values_list("pk", flat=True))
     if searches:
         yield "search", lambda: reverse("experiments:search", args=[random.choice(searches)])
+        yield "tree", lambda: reverse("experiments:search-tree", args=[random.choice(searches)])
     algorithms = _sample(Algorithm.objects.filter(published_at__isnull=False).values_list("permalink", flat=True))
     if algorithms:
         yield "algorithm", lambda: reverse("experiments:algorithm", args=[random.choice(algorithms)])
         yield "ancestry", lambda: reverse("experiments:ancestry", args=[random.choice(algorithms)])
+        yield "frame", lambda: reverse("experiments:embed", args=[random.choice(algorithms)])
+        yield (
+            "oembed",
+            lambda: (
+                f"{reverse('experiments:oembed')}?url=http://{_host()}"
+                + reverse("experiments:algorithm", args=[random.choice(algorithms)])
+            ),
+        )
+        yield "compare two", lambda: f"{reverse('experiments:compare')}?a={'&a='.join(random.sample(algorithms, 2))}"
+        yield "compare four", lambda: f"{reverse('experiments:compare')}?a={'&a='.join(random.sample(algorithms, 4))}"
         yield "program.json", lambda: reverse("experiments:program-json", args=[random.choice(algorithms)])
     results = _sample(
         Search.objects.filter(visibility="public", result__isnull=False).values_list(
@@ -106,24 +120,30 @@ def _sample(values) -> list:
     return list(values.order_by("pk"))[::every]
 
 
+def _host() -> str:
+    return next(host for host in settings.ALLOWED_HOSTS if host != "*")
+
+
 def _measure(name: str, address: Callable[[], str], requests: int) -> dict:
-    client = Client(SERVER_NAME=next(host for host in settings.ALLOWED_HOSTS if host != "*"))
+    client = Client(SERVER_NAME=_host())
     for _ in range(3):
         client.get(address())
-    times, sizes, status = [], [], set()
+    times, computing, sizes, status = [], [], [], set()
     for _ in range(requests):
         path = address()
-        started = time.perf_counter()
+        started, computed = time.perf_counter(), time.process_time()
         response = client.get(path)
         body = b"".join(response.streaming_content) if response.streaming else response.content
         times.append((time.perf_counter() - started) * 1000)
+        computing.append((time.process_time() - computed) * 1000)
         sizes.append(len(gzip.compress(body, 6)))
         status.add(response.status_code)
     with CaptureQueriesContext(connection) as queries:
         client.get(address())
     times.sort()
+    computing.sort()
     return {
         "page": name, "p50": times[len(times) // 2], "p95": times[min(int(len(times) * 0.95), len(times) - 1)],
-        "queries": len(queries), "bytes": max(sizes), "status": ", ".join(map(str, sorted(status))),
+        "computing": computing[len(computing) // 2], "queries": len(queries), "bytes": max(sizes), "status": ", ".join(map(str, sorted(status))),
         "requests": requests,
     }  # fmt: skip
