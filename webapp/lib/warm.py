@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -53,12 +54,24 @@ class Warming:
             self.process.wait()
 
 
-def _digest() -> str:
-    """What compiled code depends on: the engine's sources, the pinned packages, the Python."""
-    digest = hashlib.sha256(sys.version.encode())
-    for path in [BASE_DIR / "requirements.txt", *sorted((BASE_DIR / "engine").rglob("*.py"))]:
-        digest.update(f"{path.relative_to(BASE_DIR)}\0".encode() + path.read_bytes())
+def _digest(base: Path = BASE_DIR) -> str:
+    """What compiled code depends on: the engine's sources, the pinned packages, the Python, the processor.
+
+    Times and place of the sources, too: numba compiles anew what it finds under another path or date, as after a checkout.
+    """
+    digest = hashlib.sha256(f"{sys.version}\0{base}\0{_processor()}".encode())
+    for path in [base / "requirements.txt", *sorted((base / "engine").rglob("*.py"))]:
+        digest.update(f"{path.relative_to(base)}\0{path.stat().st_mtime_ns}\0".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _processor() -> str:
+    """What the machine's processor can do, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}))
 
 
 def main() -> int:
