@@ -75,6 +75,32 @@ def test_workers_killed_fifty_times(rig):
     assert_clean(rig, search_id, other)
 
 
+def kill_idle_processes(rig, times):
+    """kill -9 the processes of the slices' worker while they wait for work; each must be followed by another."""
+    for _ in range(times):
+        worker = rig.product.child("slices")
+        rig.wait_for(lambda worker=worker: len(worker.children()) == 2, why="the pool is not whole")
+        before = {one.pid for one in worker.children()}
+        random.choice(worker.children()).kill()
+        rig.wait_for(
+            lambda worker=worker, before=before: (
+                len(now := {one.pid for one in worker.children()}) == len(before) and now != before
+            )
+        )
+
+
+@pytest.mark.faults
+def test_workers_killed_while_they_wait_for_work(make_rig):
+    """What waits for the next message may hold what its neighbours wait for."""
+    rig = two_workers(make_rig)
+    for _ in range(5):
+        kill_idle_processes(rig, 4)
+        searches = rig.launch(1, 1)
+        for search_id in searches:
+            rig.wait_for_end(search_id)
+        assert_clean(rig, *searches)
+
+
 @pytest.mark.faults
 def test_workers_of_islands_that_exchange_killed(make_rig):
     """What came from elsewhere is on record: a slice that is repeated takes in the same, and nobody is counted twice."""

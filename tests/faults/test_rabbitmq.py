@@ -55,12 +55,12 @@ def test_queues_purged(rig, expected):
     prefix = rig.product.environment["ABOVO_QUEUE_PREFIX"]
     searches = rig.launch(1, 1, 1)
     lost = purges = 0
-    while lost < 3 and any(rig.states(one)[0] != "finished" for one in searches):
+    while lost < 2 and any(rig.states(one)[0] != "finished" for one in searches):
         rig.broker.purge(prefix + "default")
         lost += rig.broker.purge(prefix + "slices")
         purges += 1
-        time.sleep(0.2)
-    assert lost >= 3, f"only {lost} messages were lost in {purges} purges: nothing was tested"
+        time.sleep(0.05)
+    assert lost >= 2, f"only {lost} messages were lost in {purges} purges: nothing was tested"
     for search_id in searches:
         rig.wait_for_end(search_id)
         assert rig.content(search_id) == expected
@@ -81,7 +81,7 @@ def test_islands_go_on_while_the_broker_is_away(make_rig):
     [search_id] = rig.launch(1, islands=3, migration={"every": 1000, "count": 10})
     rig.wait_for_progress(search_id)
     rig.broker.stop()
-    rig.wait_for_progress(search_id, 2)
+    rig.wait_for_progress(search_id, 6)
     assert rig.states(search_id)[0] == "running", "the search ended before the broker came back: it must be longer"
     rig.broker.start()
     rig.wait_for_end(search_id)

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from engine.checkpoint import READABLE
 from webapp.experiments.models import Checkpoint, Island, QueuePause, Search, Worker
-from webapp.experiments.services import queue, slices, workers
+from webapp.experiments.services import dispatch, queue, slices, workers
 from webapp.experiments.services.lease import Lease
 from webapp.experiments.services.slices import Outcome, run_next
 from webapp.experiments.tasks import run_slice_job
@@ -112,6 +112,19 @@ def test_many_claim_at_once_and_each_gets_another(make_search, monkeypatch):
     for thread in threads:
         thread.join()
     assert sorted(taken) == sorted(Search.objects.values_list("islands", flat=True))
+
+
+def test_what_is_at_work_stays_at_work_while_the_broker_is_away(make_search, engine, monkeypatch):
+    first, second = make_search(), make_search(seed=2)
+    engine.births_at_end = 30
+    monkeypatch.setattr(dispatch, "_send", lambda island_id, attempt: dispatch.unsent.set())
+    assert run_slice_job(first.islands.get().pk, 1) == "finished"
+    # It took turns as ever, with one message to begin with, until the first had ended.
+    assert {search.islands.get().slice_number for search in (first, second)} == {2, 3}
+    monkeypatch.setattr(dispatch, "_send", lambda island_id, attempt: None)
+    left = Island.objects.get(state=Island.State.QUEUED)
+    dispatch.unsent.clear()
+    assert run_slice_job(left.pk, left.attempt) == "finished"
 
 
 def test_a_worker_that_ends_takes_nothing_and_leaves_the_message(make_search, engine, monkeypatch):

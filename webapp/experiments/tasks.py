@@ -7,11 +7,12 @@ from celery.exceptions import Reject
 
 from webapp.experiments.services import keeper  # noqa: F401 (it starts with the worker)
 from webapp.experiments.services.datasets import check_dataset, check_next
+from webapp.experiments.services.dispatch import unsent
 from webapp.experiments.services.evaluate import evaluate_all
 from webapp.experiments.services.gallery import refresh_pending
 from webapp.experiments.services.measure import measure_all
 from webapp.experiments.services.recanonical import renew_for
-from webapp.experiments.services.slices import run_next
+from webapp.experiments.services.slices import Outcome, run_next
 from webapp.experiments.services.trials import run_trial
 from webapp.experiments.services.workers import may_take_work
 from webapp.lib import stopping
@@ -23,7 +24,13 @@ def run_slice_job(island_id: int, attempt: int) -> str:
     if stopping.requested():
         # It would be handed back at once; the message is for somebody who stays.
         raise Reject("this worker ends", requeue=True)
-    return str(run_next()) if may_take_work() else "draining"
+    while may_take_work():
+        unsent.clear()
+        outcome = run_next()
+        # While the broker is away nobody is woken: what is at work stays at work.
+        if outcome is Outcome.REFUSED or stopping.requested() or not unsent.is_set():
+            return str(outcome)
+    return "draining"
 
 
 @shared_task(name="experiments.measure_job", ignore_result=True)

@@ -7,7 +7,7 @@ keeps every message for ever, and the file-system one can hand out a file that i
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import Empty
 
 import psycopg
@@ -68,6 +68,10 @@ class Transport(virtual.Transport):
     default_port = 0  # type: ignore[assignment]
     driver_type = "sql"
     driver_name = "psycopg"
+    # With an event loop Celery gives each process of its pool a pipe of its own, as it does with RabbitMQ. Without one all
+    # read from one pipe under one lock, and a process that is killed while it waits there takes the lock along: the
+    # others would wait for ever.
+    implements = virtual.Transport.implements.extend(asynchronous=True)
     connection_errors = (  # type: ignore[assignment]
         *virtual.Transport.connection_errors,
         psycopg.OperationalError,
@@ -104,6 +108,16 @@ class Transport(virtual.Transport):
     def drain_events(self, connection, timeout=None, **kwargs):
         # A worker looks whether it should stop only between these waits.
         return super().drain_events(connection, timeout=min(timeout or LONGEST_WAIT, LONGEST_WAIT))
+
+    def register_with_event_loop(self, connection, loop):
+        """Look for messages now and then; the worker ends that when it lets go of the connection."""
+        loop.call_repeatedly(self.polling_interval, self._look)
+
+    def _look(self):
+        # As many as whoever consumes may have at a time.
+        with suppress(Empty):
+            while True:
+                self.cycle.get(self._deliver)  # type: ignore[union-attr]
 
     @contextmanager
     def cursor(self):

@@ -7,6 +7,7 @@ late or doubled (only the first claim counts), so that sending is never a reason
 from __future__ import annotations
 
 import logging
+import threading
 from functools import partial
 
 from django.db import transaction
@@ -14,6 +15,9 @@ from django.db import transaction
 from webapp.experiments.models import Island
 
 logger = logging.getLogger(__name__)
+
+unsent = threading.Event()
+"""Set when a message could not be sent: whoever has just handed an island back then looks by itself who is next."""
 
 SLICES_QUEUE = "slices"
 DEFAULT_QUEUE = "default"
@@ -30,6 +34,7 @@ def _send(island_id: int, attempt: int) -> None:
     try:
         run_slice_job.apply_async(args=[island_id, attempt], queue=SLICES_QUEUE, retry=False)
     except Exception as error:  # whatever the transport raises: the row is committed, the watchdog sends again
+        unsent.set()
         logger.warning("island %d, attempt %d: message not sent, the watchdog will: %s", island_id, attempt, error)
 
 
