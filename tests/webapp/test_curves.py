@@ -50,7 +50,9 @@ def merged(points: list[CurvePoint]) -> list[tuple]:
         here = [
             total if getattr(at, name) is not None else None for name, total in zip(COUNTERS, sums[1:], strict=True)
         ]
-        result.append((sums[0], at.seconds, max(one.best_so_far for one in before), at.mean, *here))
+        means = {one.island_id: one.mean for one in sorted(before, key=lambda one: one.individuals)}.values()
+        mean, best = sum(means) / len(means), max(one.best_so_far for one in before)
+        result.append((sums[0], at.seconds, best, pytest.approx(mean), 3 * len(means), *here))
     return result
 
 
@@ -59,7 +61,10 @@ def all_islands() -> list[int]:
 
 
 def as_tuples(points: list[curves.Point]) -> list[tuple]:
-    return [(one.individuals, one.seconds, one.best, one.mean, one.equivalent, one.equal, one.cut) for one in points]
+    return [
+        (one.individuals, one.seconds, one.best, one.mean, one.distinct, one.equivalent, one.equal, one.cut)
+        for one in points
+    ]
 
 
 @pytest.mark.parametrize("lengths", [[40], [30, 25, 1], [3, 0, 8]])

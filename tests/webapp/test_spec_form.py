@@ -3,6 +3,7 @@
 import re
 import tomllib
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from django.http import QueryDict
@@ -318,6 +319,23 @@ def test_a_dry_run(signed_in, client, stranger, monkeypatch, digits):
     client.force_login(stranger)
     assert client.get(f"/searches/try/{trial.key}/").status_code == 404
     assert not Search.objects.exists()
+
+
+def test_from_a_dry_run_back_to_the_form_as_it_was(signed_in, client, stranger):
+    sent = {
+        "preset": "digits",
+        "population_size": "77",
+        "title": "Tried & true",
+        "visibility": "private",
+        "repeats": "3",
+    }
+    address = signed_in.post(URL, {**sent, "do": "try"}).headers["Location"]
+    link = unescape(re.search(r'href="([^"]*\?trial=[^"]*)"', signed_in.get(address).content.decode())[1])
+    form = signed_in.get(link).context["form"]
+    assert form.chosen[0] == f"trial:{Trial.objects.get().key}" and form.shown_spec.population_size == 77
+    assert [form[name].value() for name in ("title", "visibility", "repeats")] == ["Tried & true", "private", "3"]
+    client.force_login(stranger)
+    assert client.get(link).status_code == 404
 
 
 def test_dry_runs_are_limited(signed_in, owner, digits, monkeypatch):

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from webapp.experiments.models import Algorithm, Find, Search
+from webapp.experiments.models import Algorithm, Find, Search, Trial
 from webapp.people.roles import is_administrator, is_researcher
 
 PUBLIC, UNLISTED, PRIVATE = Search.Visibility.values
@@ -91,6 +91,14 @@ def readable_algorithms(user) -> QuerySet[Algorithm]:
 def get_search(user, search_id: int, *, related: tuple[str, ...] = ()) -> Search:
     """Return the search or raise Http404."""
     return get_object_or_404(readable_searches(user).select_related(*related), pk=search_id)
+
+
+def get_trial(user, key: str) -> Trial:
+    """Return the dry run or raise Http404: who knows its key may see it, its owner alone if it has one."""
+    trial = get_object_or_404(Trial, key=key)
+    if trial.owner_id is not None and trial.owner_id != user.pk:
+        raise Http404
+    return trial
 
 
 def get_algorithm(user, permalink: str) -> Algorithm:

@@ -31,7 +31,7 @@ class Base:
 
 
 def base_of(key: str, user, *, toml: str = "") -> Base:
-    """Return the base of a key: a preset's name, "search:12", "a:PERMALINK" or "toml". Raises SpecError, Http404."""
+    """Return the base of a key: a preset's name, "search:12", "trial:KEY", "a:PERMALINK" or "toml". Raises SpecError, Http404."""
     kind, _colon, rest = key.partition(":")
     if kind == "toml":
         return Base(key, _("The specification pasted below"), spec_from_toml(toml))
@@ -39,6 +39,9 @@ def base_of(key: str, user, *, toml: str = "") -> Base:
         search = access.get_search(user, int(rest))
         title = _("As search %(number)s: %(title)s") % {"number": search.pk, "title": search.title}
         return Base(key, title, SearchSpec.from_json(search.spec), search.seed)
+    if kind == "trial" and rest:
+        trial = access.get_trial(user, rest)
+        return Base(key, _("As in the dry run"), SearchSpec.from_json(trial.spec))
     if kind == "a" and rest:
         return _of_algorithm(key, rest, user)
     if key not in preset_names():

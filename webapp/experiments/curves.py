@@ -22,6 +22,8 @@ END = 2**62
 RECENT_SECONDS = 10.0
 
 _COLUMNS = 'individuals, seconds, best_so_far, median, mean, deviation, "distinct", fec_hits, cache_hits, cut'
+DISTINCT = 6
+_AVERAGED = (3, 4, 5, DISTINCT)
 _SUMMED = (0, 7, 8, 9)
 """Columns that count since an island's start: of several islands they are added up."""
 
@@ -140,8 +142,11 @@ def _latest(ids: Sequence[int]) -> dict[tuple, tuple]:
 
 
 def _merged(rows: dict[tuple, tuple]) -> list[tuple[tuple, list]]:
-    """Return the points in the order of their time, each with the sums over all islands and the best score so far."""
+    """Return the points in the order of their time, each with what holds for all islands together at that moment: sums of
+    what counts, the best score so far, means of the medians, means and deviations, the distinct scores of all."""
     known: dict[int, list] = {}
+    latest: dict[int, dict[int, float]] = {column: {} for column in _AVERAGED}
+    totals = dict.fromkeys(_AVERAGED, 0.0)
     sums: list = [0, None, None, None, None, None, None, None, None, None]
     result = []
     for row in sorted(rows.values(), key=lambda row: (row[2], row[0], row[1])):
@@ -153,8 +158,14 @@ def _merged(rows: dict[tuple, tuple]) -> list[tuple[tuple, list]]:
                 before[column] = value
         if row[3] is not None:
             sums[2] = row[3] if sums[2] is None else max(sums[2], row[3])
+        for column in _AVERAGED:
+            value = row[1 + column]
+            if value is not None:
+                totals[column] += value - latest[column].get(row[0], 0.0)
+                latest[column][row[0]] = value
+                sums[column] = totals[column] / (1 if column == DISTINCT else len(latest[column]))
         # Counters that this point does not have are not known here, although they were before.
-        result.append((row, [None if column > 6 and row[1 + column] is None else sums[column] for column in range(10)]))
+        result.append((row, [None if column > 2 and row[1 + column] is None else sums[column] for column in range(10)]))
     return result
 
 
@@ -173,7 +184,7 @@ def _binned(chosen: Sequence[tuple[tuple, list]], after: int, width: float) -> I
 
 def _point(inside: list[tuple[tuple, list]]) -> Point:
     def mean(column: int) -> float | None:
-        values = [row[1 + column] for row, _sums in inside if row[1 + column] is not None]
+        values = [sums[column] for _row, sums in inside if sums[column] is not None]
         return sum(values) / len(values) if values else None
 
     def last(column: int):

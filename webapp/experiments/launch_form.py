@@ -102,8 +102,10 @@ class LaunchForm(forms.Form):
 
     spec: SearchSpec
 
-    def __init__(self, sent=None, *, user, initial_key: str = "", initial_data: str = "", again: bool = False):
-        super().__init__(sent)
+    def __init__(
+        self, sent=None, *, user, initial_key: str = "", initial_data: str = "", again: bool = False, initial=None
+    ):
+        super().__init__(sent, initial=initial)
         self.user = user
         self.leaves = spec_fields.leaves()
         self._changed: set[str] = set()

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
+from django.db.models import Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -87,7 +88,14 @@ class LivePage:
         running = [pk for pk, state, _at in self._islands if state == Island.State.RUNNING]
         latest = [max(self._islands, key=lambda one: one[2])[0]] if self._islands else []
         rate = curves.recent_rate(running or latest) if self.search.is_active else None
-        return rate or _mean_rate(self.search)
+        return rate or self._mean_rate()
+
+    def _mean_rate(self) -> float | None:
+        """Programs a second of an island's own time: islands may have taken turns."""
+        seconds = self.search.seconds
+        if self.is_archipelago:
+            seconds = self.search.islands.aggregate(total=Sum("seconds"))["total"]
+        return self.search.individuals / seconds if seconds else None
 
     @cached_property
     def _shown(self):
@@ -115,6 +123,7 @@ class LivePage:
             "state_line": describe.state_line(search, rate=rate),
             "finish_words": describe.finish_words(search) if search.state == Search.State.FINISHED else "",
             "rate": rate,
+            "rate_is_each": self.is_archipelago and not search.is_active,
             "cache_share": share,
             "fec_share": _percent(search.fec_hits, search.individuals) if spec.fec else "",
             "cut_share": _percent(search.cut, search.individuals) if spec.hurdle else "",
@@ -214,10 +223,6 @@ def _curve_words(search: Search, spec: SearchSpec) -> dict:
         "whole": _("Whole curve"),
         "help": _("Drag to zoom. Keys: arrows move, + and − zoom, 0 shows the whole."),
     }  # fmt: skip
-
-
-def _mean_rate(search: Search) -> float | None:
-    return search.individuals / search.seconds if search.seconds > 0 else None
 
 
 def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark_finds: bool) -> charts.Chart:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -15,13 +16,15 @@ from engine.spec import SearchSpec, SpecError
 from engine.spec_toml import to_toml
 from webapp.experiments import access
 from webapp.experiments.launch_form import LaunchForm
-from webapp.experiments.models import Trial
 from webapp.experiments.quotas import QuotaError
 from webapp.experiments.services.estimate import estimate
 from webapp.experiments.services.launch import launch_search
 from webapp.experiments.services.studies import launch_study
 from webapp.experiments.services.trials import TooMany, start_trial
 from webapp.people.throttle import client_address
+
+BESIDE = ("title", "seed", "visibility", "repeats", "grid")
+"""Fields of the form beside the specification."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -61,7 +64,9 @@ def _start(request, form: LaunchForm):
     owner = request.user if request.user.is_authenticated else None
     if request.POST.get("do") == "try":
         trial = start_trial(spec=form.spec, owner=owner, asker=_asker(request))
-        return reverse("experiments:trial", args=[trial.key])
+        # What does not belong to the specification comes along in the address, so that the form can be as it was.
+        beside = {name: values[name] for name in BESIDE if values.get(name) not in (None, "")}
+        return reverse("experiments:trial", args=[trial.key]) + (f"?{urlencode(beside)}" if beside else "")
     common = {
         "title": values["title"], "seed": values["seed"], "owner": owner, "visibility": values["visibility"] or "public",
     }  # fmt: skip
@@ -75,11 +80,16 @@ def _initial(request) -> dict:
     given = request.GET
     if permalink := given.get("from"):
         key = f"a:{permalink}"
+    elif trial_key := given.get("trial"):
+        key = f"trial:{trial_key}"
     elif number := given.get("search") or given.get("again"):
         key = f"search:{number}"
     else:
         key = given.get("preset", "")
-    return {"initial_key": key, "initial_data": given.get("data", ""), "again": "again" in given}
+    return {
+        "initial_key": key, "initial_data": given.get("data", ""), "again": "again" in given,
+        "initial": {name: given[name] for name in BESIDE if name in given},
+    }  # fmt: skip
 
 
 def _with(sent, **changes):
@@ -123,9 +133,7 @@ def search_toml(request, search_id: int):
 @require_safe
 def trial(request, key: str):
     """A dry run: while it runs the page asks again, then it says what came out. Whoever knows its address may see it."""
-    one = get_object_or_404(Trial, key=key)
-    if one.owner_id is not None and one.owner_id != request.user.pk:
-        raise Http404
+    one = access.get_trial(request.user, key)
     spec = SearchSpec.from_json(one.spec)
     context = {"trial": one, "spec": spec, "estimate": estimate(spec)}
     return render(request, "experiments/trial.html", context)
