@@ -179,6 +179,9 @@ def test_a_verdict_claims_no_more_than_its_error_allows(ended, digits):
     assert describe.verdict(find, digits).startswith("Beats the linear model by 5.0 points ")
     find.search.baselines["linear"]["final"] = 0.95
     assert describe.verdict(find, digits).startswith("Beats the 2-layer net by 20.0 points ")
+    find.search.baselines["net"]["final"] = 0.89
+    assert describe.verdict(find, digits).endswith("against .890; the linear model has .950.")
+    assert describe.verdict(find, digits).startswith("Level with the 2-layer net ")
     find.final_score, find.final_scores = None, None
     find.score, find.search.baselines = 0.9, {"linear": {"search": 0.905}}
     assert describe.verdict(find, digits) == "0.5 points below the linear model on its search tasks: .900 against .905."

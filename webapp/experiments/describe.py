@@ -170,8 +170,9 @@ def verdict(find: Find, spec: SearchSpec) -> str:
         return _("No better than guessing %(place)s: %(score)s.") % values
     if not known:
         return _("Scores %(score)s %(place)s.") % values
-    if error is not None and abs(score - known[-1][1]) <= error:
-        return _level(known, values)
+    level = [one for one in known if error is not None and abs(score - one[1]) <= error]
+    if level:
+        return _level(level[-1], [one for one in known if one != level[-1]], values)
     beaten = [one for one in known if one[1] < score]
     title, value = beaten[-1] if beaten else known[0]
     values |= {"model": title, "value": charts.score_text(value)}
@@ -194,14 +195,13 @@ def verdict(find: Find, spec: SearchSpec) -> str:
     return _("Below the %(model)s %(place)s: %(score)s against %(value)s.") % values
 
 
-def _level(known: list[tuple[str, float]], values: dict[str, str]) -> str:
-    """Return the verdict on a score that the best hand-designed model lies within one standard error of."""
-    title, value = known[-1]
-    values = values | {"model": title, "value": charts.score_text(value)}
-    if len(known) > 1:
-        values |= {"other": known[0][0], "worse": charts.score_text(known[0][1])}
+def _level(model: tuple[str, float], others: list[tuple[str, float]], values: dict[str, str]) -> str:
+    """Return the verdict on a score that a hand-designed model lies within one standard error of."""
+    values = values | {"model": model[0], "value": charts.score_text(model[1])}
+    if others:
+        values |= {"other": others[-1][0], "rest": charts.score_text(others[-1][1])}
         return (
-            _("Level with the %(model)s %(place)s: %(score)s against %(value)s; the %(other)s has %(worse)s.") % values
+            _("Level with the %(model)s %(place)s: %(score)s against %(value)s; the %(other)s has %(rest)s.") % values
         )
     return _("Level with the %(model)s %(place)s: %(score)s against %(value)s.") % values
 
