@@ -6,7 +6,7 @@ import io
 import pytest
 
 from webapp.experiments import comparing
-from webapp.experiments.models import Search
+from webapp.experiments.models import CurvePoint, Find, Island, Search
 from webapp.experiments.services.studies import launch_study
 from webapp.lib.csv_table import to_csv
 
@@ -104,3 +104,21 @@ def test_private_searches_of_a_study_stay_private(client, study):
     first = Search.objects.filter(study=study).order_by("pk").first()
     Search.objects.filter(pk=first.pk).update(visibility="private")
     assert len(client.get(study.get_absolute_url()).context["searches"]) == 3
+
+
+def test_islands_count_together_in_a_comparison(make_search, run):
+    search = make_search()
+    run(search)
+    search.spec = {**search.spec, "islands": 2}
+    search.individuals = 2000
+    islands = [*search.islands.all(), Island.objects.create(search=search, index=1)]
+    CurvePoint.objects.all().delete()
+    for number, island in enumerate(islands):
+        for n in range(1, 11):
+            best = 0.9 if n > 5 and number else 0.6
+            CurvePoint.objects.create(island=island, individuals=100 * n, seconds=n + number / 2, best_so_far=best)
+    Find.objects.filter(pk=search.best_id).update(island=islands[1], score=0.9, individuals=600)
+    # The second island's sixth point, when the first one has six, too.
+    assert comparing.line_of(search, by_time=False) == [(100, 0.6), (1200, 0.9)]
+    assert comparing.line_of(search, by_time=True) == [(1, 0.6), (6.5, 0.9)]
+    assert comparing.first_above([search], 0.8) == {search.pk: 1200}

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from webapp.experiments import charts, describe, queries, spec_fields
+from webapp.experiments import charts, curves, describe, queries, spec_fields
 from webapp.experiments.models import Find, Search
 from webapp.experiments.spec_words import words_of
 from webapp.experiments.specs import read_spec
@@ -45,6 +45,11 @@ class Group:
     @property
     def words(self) -> str:
         return ", ".join(f"{path} {shown_value(value)}" for path, value in self.values.items()) or str(_("all"))
+
+    @property
+    def label(self) -> str:
+        """The values alone, for beside a line."""
+        return ", ".join(shown_value(value) for value in self.values.values()) or self.words
 
     @property
     def ended(self) -> int:
@@ -120,7 +125,7 @@ def groups(
     values: of each search's varied fields, by its id. The score is that on unseen tasks, if there is one.
     """
     found: dict[str, Group] = {}
-    firsts = first_above([search.pk for search in searches], above) if above is not None else {}
+    firsts = first_above(searches, above) if above is not None else {}
     for search in searches:
         point = {path: values[search.pk].get(path) for path in by}
         group = found.setdefault(json.dumps(point, sort_keys=True), Group(point, number=len(found)))
@@ -142,13 +147,30 @@ def score_of(search: Search) -> float | None:
     return search.best.score if search.best is not None else None
 
 
-def first_above(search_ids: Sequence[int], above: float) -> dict[int, int]:
-    """Return how many programs each search had tried when its best score first passed a value."""
+def first_above(searches: Sequence[Search], above: float) -> dict[int, int]:
+    """Return how many programs each search had tried, on all its islands, when its best score first passed a value."""
     result: dict[int, int] = {}
-    rows = Find.objects.filter(search__in=search_ids, score__gt=above).order_by("individuals")
+    rows = Find.objects.filter(search__in=[search.pk for search in searches], score__gt=above).order_by("individuals")
     for search_id, individuals in rows.values_list("search", "individuals"):
         result.setdefault(search_id, individuals)
+    for search in searches:
+        if search.pk in result and is_archipelago(search):
+            points = (at for at, score in line_of(search, by_time=False) if score > above)
+            result[search.pk] = round(next(points, search.individuals))
     return result
+
+
+def is_archipelago(search: Search) -> bool:
+    return search.spec.get("islands", 1) > 1
+
+
+def line_of(search: Search, *, by_time: bool) -> list[tuple[float, float]]:
+    """Return (programs of all islands, or seconds, best score so far) where it rose; finds are counted by their island's programs."""
+    line: list[tuple[float, float]] = []
+    for point in curves.points(list(search.islands.values_list("pk", flat=True))):
+        if point.best is not None and (not line or point.best > line[-1][1]):
+            line.append((point.seconds if by_time else point.individuals, point.best))
+    return line
 
 
 def shown_value(value: Any) -> str:
@@ -158,7 +180,8 @@ def shown_value(value: Any) -> str:
 
 def chart(searches: Sequence[Search], *, by_time: bool, kinds: Mapping[int, tuple[str, str]]) -> charts.Chart | None:
     """Overlay the searches' best scores. kinds: line style and label of each by id; "" where another of its group has it."""
-    lines = queries.best_lines([search.pk for search in searches], by_time=by_time)
+    lines = queries.best_lines([search.pk for search in searches if not is_archipelago(search)], by_time=by_time)
+    lines |= {search.pk: line_of(search, by_time=by_time) for search in searches if is_archipelago(search)}
     series, table = [], []
     for search in searches:
         points = lines[search.pk]
@@ -199,5 +222,5 @@ def styles(searches: Sequence[Search], found: Sequence[Group] | None = None) -> 
     result = {}
     for group in found:
         for place, search in enumerate(group.searches):
-            result[search.pk] = (f"c{group.number % COLOURS}", "" if place else group.words)
+            result[search.pk] = (f"c{group.number % COLOURS}", "" if place else group.label)
     return result

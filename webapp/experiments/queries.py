@@ -20,14 +20,17 @@ def chance(spec: SearchSpec) -> float:
 
 
 def searches_for(user, *, state: str = "") -> QuerySet[Search]:
-    """Return the listed searches with their best find, newest first, of one group of states if asked."""
+    """Return the listed searches with their best find, newest first; of one group of states, or the user's own ("mine"), if asked."""
     searches = access.listed_searches(user).select_related("best__algorithm", "owner")
     groups = {
         "running": Search.ACTIVE,
+        "paused": (Search.State.PAUSED,),
         "ended": (Search.State.FINISHED, Search.State.STOPPED),
         "failed": (Search.State.FAILED,),
     }
-    if state in groups:
+    if state == "mine" and user.is_authenticated:
+        searches = searches.filter(owner=user)
+    elif state in groups:
         searches = searches.filter(state__in=groups[state])
     return searches.order_by("-created_at", "-id")
 

@@ -27,8 +27,10 @@ RELATED = ("best__algorithm", "result__algorithm", "owner")
 HTMX_STOP_POLLING = 286
 
 
-def filters() -> tuple[tuple[str, str], ...]:
-    return (("", _("All")), ("running", _("Running")), ("ended", _("Ended")), ("failed", _("Failed")))
+def filters(user) -> list[tuple[str, str]]:
+    mine = [("mine", _("Mine"))] if user.is_authenticated else []
+    states = [("running", _("Running")), ("paused", _("Paused")), ("ended", _("Ended")), ("failed", _("Failed"))]
+    return [("", _("All")), *mine, *states]
 
 
 @require_safe
@@ -42,7 +44,9 @@ def search_list(request):
         spark = charts.sparkline(lines[search.pk], x_end=search.individuals, y_floor=queries.chance(spec))
         rows.append({"search": search, "spark": spark})
     return render(
-        request, "experiments/search_list.html", {"page": page, "rows": rows, "filters": filters(), "state": state}
+        request,
+        "experiments/search_list.html",
+        {"page": page, "rows": rows, "filters": filters(request.user), "state": state},
     )
 
 
