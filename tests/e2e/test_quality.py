@@ -219,6 +219,54 @@ def test_the_keyboard_leads_everywhere(product, visitor):
     assert visitor.problems == []
 
 
+def test_a_reader_leaves_marks(product, visitor):
+    """Star, tags and a note, by somebody signed in; what a note must not hold is not there."""
+    sign_in(visitor, product)
+    address = product.url + f"/a/{product.things['permalink']}"
+    visitor.goto(address)
+    star = visitor.locator("#star")
+    before = star.get_attribute("aria-pressed")
+    star.click()
+    visitor.wait_for_load_state()
+    assert visitor.locator("#star").get_attribute("aria-pressed") != before
+    visitor.locator("#tag-input").fill("seen in a browser, second")
+    visitor.get_by_role("button", name="Add", exact=True).click()
+    visitor.wait_for_load_state()
+    assert {"seen-in-a-browser", "second"} <= set(visitor.locator("#tags a").all_inner_texts())
+    visitor.get_by_label("Write a note").fill(
+        "**Bold** <script>document.title = 'gone'</script> [x](javascript:alert(1))"
+    )
+    visitor.get_by_role("button", name="Save the note").click()
+    visitor.wait_for_load_state()
+    note = visitor.locator(".note-text").last
+    assert note.locator("strong").inner_text() == "Bold"
+    assert note.locator("script, a[href^=javascript]").count() == 0
+    assert "gone" not in visitor.title()
+    assert visitor.problems == []
+
+
+def test_lineages_lead_to_their_algorithms_and_steps_to_their_diffs(product, visitor):
+    visitor.goto(product.url + f"/a/{product.things['permalink']}")
+    chart = visitor.locator("svg.chart-wide a[href^='#step-']").last
+    step = chart.get_attribute("href")
+    visitor.goto(product.url + f"/a/{product.things['permalink']}{step}")
+    assert visitor.locator(step).is_visible()
+    visitor.goto(product.url + f"/searches/{product.things['search_id']}/tree/")
+    visitor.locator(".lineages a.permalink").first.click()
+    visitor.wait_for_url(re.compile(r"/a/\w+$"))
+    assert visitor.locator(".program").first.is_visible()
+
+
+def test_two_algorithms_fit_beside_each_other_on_a_phone(product, visitor):
+    visitor.set_viewport_size({"width": 390, "height": 800})
+    visitor.goto(product.url + "/discoveries/?all=1")
+    links = [one.get_attribute("href").rsplit("/", 1)[-1] for one in visitor.locator("[data-row-link]").all()[:2]]
+    visitor.goto(product.url + f"/compare?a={links[0]}&a={links[1]}")
+    table = visitor.locator("table.compare").bounding_box()
+    assert table["width"] <= 390
+    assert visitor.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
 def test_charts_have_their_table(product, visitor):
     for path in (f"/searches/{product.things['search_id']}/", f"/a/{product.things['permalink']}"):
         visitor.goto(product.url + path)

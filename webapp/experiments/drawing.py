@@ -31,6 +31,7 @@ class Shape:
 
 WIDE = Shape("wide", 1152, 384, left=56, right=140, top=32, bottom=52, x_ticks=8, y_ticks=6)
 MEDIUM = Shape("wide", 760, 400, left=48, right=132, top=32, bottom=52, x_ticks=6, y_ticks=6)
+SMALL = Shape("wide", 520, 300, left=40, right=124, top=32, bottom=48, x_ticks=4, y_ticks=5)
 NARROW = Shape("narrow", 358, 288, left=40, right=88, top=32, bottom=48, x_ticks=3, y_ticks=5)
 
 

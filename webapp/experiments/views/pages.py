@@ -7,7 +7,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from engine.ops import OPS
-from webapp.experiments import charts, code, describe, gallery, queries, words
+from webapp.experiments import charts, code, describe, figures, gallery, queries, words
+from webapp.experiments.drawing import NARROW, SMALL
 from webapp.experiments.models import Discovery, Search
 from webapp.experiments.specs import read_spec
 
@@ -39,7 +40,9 @@ def _featured(row: Discovery) -> dict:
     """Return the best discovery with its program to read."""
     spec = read_spec(row.find.search.spec)
     functions, annotation = code.annotated(row.algorithm, features_size=spec.search_tasks.features)
+    measurement = queries.measurement_of([row.find])
     return {
+        "learning": figures.learning(measurement, shapes=(SMALL, NARROW)) if measurement and measurement.data else None,
         "search": row.find.search,
         "find": row.find,
         "algorithm": row.algorithm,
