@@ -288,7 +288,7 @@ def test_nothing_moves_for_those_who_ask_for_that(product, visitor):
 def test_pages_print_without_what_paper_cannot_do(product, visitor):
     for path in ("/", "/discoveries/", f"/a/{product.things['permalink']}"):
         visitor.goto(product.url + path)
-        visitor.emulate_media(media="print")
+        visitor.emulate_media(media="print", color_scheme="dark")
         for hidden in (".site-actions", ".site nav", ".filters", ".note-form", ".pages", ".keys"):
             for one in visitor.locator(hidden).all():
                 assert not one.is_visible(), (path, hidden)
@@ -296,3 +296,4 @@ def test_pages_print_without_what_paper_cannot_do(product, visitor):
             "rgba(0, 0, 0, 0)",
             "rgb(255, 255, 255)",
         )
+        assert visitor.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(0, 0, 0)"

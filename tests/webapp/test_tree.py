@@ -50,7 +50,7 @@ def test_a_migrant_begins_a_path_on_its_island():
     paths = grow(found, {1: 0, 2: 1}).paths
     assert [(path.island, path.is_migrant) for path in paths] == [(0, False), (1, True)]
     drawing = tree_drawing.draw(tree.Tree(paths))
-    assert [name for name, _colour, _y in drawing.blocks] == ["island 0", "island 1"]
+    assert [name for name, _colour, _y in drawing.blocks] == ["island 1", "island 2"]
     migrant = next(twig for twig in drawing.twigs if twig.is_migrant)
     assert migrant.source and migrant.colour == 1
 

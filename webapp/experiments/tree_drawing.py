@@ -77,7 +77,7 @@ def draw(tree: Tree) -> TreeDrawing:
     for path in tree.paths:
         drawing.twigs.append(_twig(path, at_x, at_y(path), at_y(owner[id(path.source)]) if path.source else None))
     drawing.blocks = [
-        (_("island %(n)d") % {"n": island}, island % COLOURS, tops[island] + LANE / 2) for island in sorted(lanes)
+        (_("island %(n)d") % {"n": island + 1}, island % COLOURS, tops[island] + LANE / 2) for island in sorted(lanes)
     ]
     drawing.ticks = [Tick(at_x(round(value)), charts.compact(value)) for value in charts.nice_ticks(0, last, 8)]
     return drawing

@@ -60,7 +60,7 @@ def _grown(search: Search) -> dict:
         "migrations": sum(path.is_migrant for path in grown.paths),
         "rows": [
             {
-                "island": path.island,
+                "island": path.island + 1,  # people count from one
                 "first": path.nodes[0].key[1],
                 "last": path.nodes[-1].key[1],
                 "score": path.best.score,
