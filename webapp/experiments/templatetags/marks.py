@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import template
+from django.db.models import Count, Q
 
 from webapp.experiments.models import Algorithm, Note
 from webapp.lib.markdown import to_html
@@ -12,21 +13,24 @@ register = template.Library()
 SHOWN = 50
 """The latest notes; more are not shown."""
 
+TAGS_SHOWN = 100
+
 
 @register.simple_tag(takes_context=True)
 def marks_of(context, algorithm: Algorithm) -> dict:
     """Return what readers left at an algorithm, and what the visitor may do with it."""
     user = getattr(context.get("request"), "user", None)
     signed_in = bool(user and user.is_authenticated)
-    starred_by = list(algorithm.stars.values_list("user_id", flat=True)[:10_000])
+    mine = Q(user=user.pk) if signed_in else Q(pk__in=[])
+    stars = algorithm.stars.aggregate(all=Count("pk"), mine=Count("pk", filter=mine))
     notes = list(algorithm.notes.select_related("user").order_by("-created_at", "-pk")[:SHOWN])
     return {
         "signed_in": signed_in,
-        "stars": len(starred_by),
-        "is_starred": signed_in and user.pk in starred_by,
+        "stars": stars["all"],
+        "is_starred": stars["mine"] > 0,
         "tags": [
             {"name": one.name, "may_remove": signed_in and (user.is_staff or one.user_id == user.pk)}
-            for one in algorithm.tags.all()
+            for one in algorithm.tags.all()[:TAGS_SHOWN]
         ],
         "notes": [
             {

@@ -28,6 +28,8 @@ def home(request):
     lines = queries.best_scores([search.pk for search in searches])
     entries = [_latest(search, lines[search.pk]) for search in searches]
     best = gallery.best()
+    # What stands above in full is not said twice.
+    entries = [entry for entry in entries if best is None or entry["algorithm"].pk != best.algorithm_id]
     active = queries.searches_for(request.user, state="running")[:3] if not entries else ()
     return render(
         request,
