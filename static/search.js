@@ -4,8 +4,9 @@
   "use strict";
   const script = document.currentScript;
   const SVG = "http://www.w3.org/2000/svg";
-  const [X, SECONDS, BEST, MEDIAN, MEAN, DEVIATION, DISTINCT, EQUIVALENT, EQUAL, CUT] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+  const [X, SECONDS, BEST, MEDIAN, MEAN, DEVIATION, DISTINCT, EQUIVALENT, EQUAL, CUT, COUNTED] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
   const MOST_POINTS = 1000;
+  const BEATS_TOGETHER = 3;
 
   // The icon says from afar that a search has ended.
   function showEnd() {
@@ -81,6 +82,7 @@
       this.cursor = null;
       this.ready = false;
       this.busy = false;
+      this.beat = 0;
       this.build(Number(place.dataset.islands || 1));
       this.attach(place);
     }
@@ -151,13 +153,18 @@
 
     get newest() { return this.all.points.length ? this.all.points[this.all.points.length - 1][X] : 0; }
 
+    // All islands together: a slice of one that waited goes between what the others did, so nothing can be appended.
+    get together() { return Boolean(this.place.dataset.islands) && this.island === ""; }
+
     async fetch() {
       if (this.busy) return;
+      const goesOn = document.getElementById("search-poll")?.hasAttribute("hx-get");
+      if (this.together && this.ready && goesOn && (this.beat = (this.beat + 1) % BEATS_TOGETHER)) return;
       this.busy = true;
       const island = this.island;
       try {
         // A page that has watched for long has more points than it needs: it takes the whole curve anew, thinned by the server.
-        const after = this.all.points.length > MOST_POINTS ? 0 : this.newest;
+        const after = this.together || this.all.points.length > MOST_POINTS ? 0 : this.newest;
         const query = new URLSearchParams({ after: String(after) });
         if (island !== "") query.set("island", island);
         const answer = await fetch(`${this.url}?${query}`, { credentials: "same-origin" });
@@ -201,7 +208,7 @@
     // Best scores rose at finds, between the points: both are on the line.
     bestLine(points) {
       const line = points.map((one) => [one[this.against], one[BEST]]);
-      if (!points.length || (this.place.dataset.islands && this.island === "")) return line;
+      if (!points.length || this.together) return line;
       const [low, high] = [line[0][0], line[line.length - 1][0]];
       const finds = this.all.finds.map((one) => [this.against === X ? one[0] : one[1], one[2]]);
       return [...line, ...finds.filter((one) => one[0] >= low && one[0] <= high)].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
@@ -238,7 +245,7 @@
       let before = null;
       for (const one of points) {
         if (one[column] === null || one[column] === undefined) continue;
-        if (before && one[X] > before[X]) line.push([one[this.against], Math.min(Math.max((one[column] - before[column]) / (one[X] - before[X]), 0), 1)]);
+        if (before && one[COUNTED] > before[COUNTED]) line.push([one[this.against], Math.min(Math.max((one[column] - before[column]) / (one[COUNTED] - before[COUNTED]), 0), 1)]);
         before = one;
       }
       return line;

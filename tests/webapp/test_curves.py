@@ -44,12 +44,11 @@ def merged(points: list[CurvePoint]) -> list[tuple]:
             for name in ("individuals", *COUNTERS):
                 if getattr(one, name) is not None:
                     newest[one.island_id, name] = getattr(one, name)
-        sums = [
-            sum(value for (_island, key), value in newest.items() if key == name) for name in ("individuals", *COUNTERS)
-        ]
-        here = [
-            total if getattr(at, name) is not None else None for name, total in zip(COUNTERS, sums[1:], strict=True)
-        ]
+            if one.cut is not None:
+                newest[one.island_id, "counted"] = one.individuals
+        names = ("individuals", *COUNTERS, "counted")
+        sums = [sum(value for (_island, key), value in newest.items() if key == name) for name in names]
+        here = sums[1:] if at.cut is not None else [None] * 4
         means = {one.island_id: one.mean for one in sorted(before, key=lambda one: one.individuals)}.values()
         mean, best = sum(means) / len(means), max(one.best_so_far for one in before)
         result.append((sums[0], at.seconds, best, pytest.approx(mean), 3 * len(means), *here))
@@ -62,7 +61,17 @@ def all_islands() -> list[int]:
 
 def as_tuples(points: list[curves.Point]) -> list[tuple]:
     return [
-        (one.individuals, one.seconds, one.best, one.mean, one.distinct, one.equivalent, one.equal, one.cut)
+        (
+            one.individuals,
+            one.seconds,
+            one.best,
+            one.mean,
+            one.distinct,
+            one.equivalent,
+            one.equal,
+            one.cut,
+            one.counted,
+        )
         for one in points
     ]
 

@@ -183,7 +183,7 @@ def test_the_curve_as_points_since_what_the_page_has(client, make_search, run):
     assert [point[0] for point in everything["points"]] == list(range(1, 21))
     assert everything["points"][4][2] == 0.5 and everything["points"][5][2] == 0.501
     assert (
-        everything["points"][9][7:] == [0, 0, 0] and everything["points"][8][7] is None
+        everything["points"][9][7:] == [0, 0, 0, 10] and everything["points"][8][7] is None
     )  # at each report's last point
     assert everything["points"][0][4] is None  # its mean is NaN
     assert [find[2] for find in everything["finds"]] == [0.5, 0.501, 0.502, 0.503]

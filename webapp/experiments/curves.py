@@ -22,7 +22,7 @@ END = 2**62
 RECENT_SECONDS = 10.0
 
 _COLUMNS = 'individuals, seconds, best_so_far, median, mean, deviation, "distinct", fec_hits, cache_hits, cut'
-DISTINCT = 6
+DISTINCT, EQUIVALENT, COUNTED = 6, 7, 10
 _AVERAGED = (3, 4, 5, DISTINCT)
 _SUMMED = (0, 7, 8, 9)
 """Columns that count since an island's start: of several islands they are added up."""
@@ -33,7 +33,7 @@ class Point:
     """A point of a curve, of one island or of all together; a mean over the stored points it stands for.
 
     individuals, equivalent (hits of the equivalence cache), equal (of the canonical one) and cut (by the hurdle) count since the
-    search began. What is not known is None.
+    search began. counted: programs that the last three are of, since islands report them now and then. What is not known is None.
     """
 
     individuals: int
@@ -46,6 +46,7 @@ class Point:
     equivalent: int | None
     equal: int | None
     cut: int | None
+    counted: int | None
 
     def as_list(self) -> list:
         return [getattr(self, name) for name in self.__slots__]
@@ -147,15 +148,18 @@ def _merged(rows: dict[tuple, tuple]) -> list[tuple[tuple, list]]:
     known: dict[int, list] = {}
     latest: dict[int, dict[int, float]] = {column: {} for column in _AVERAGED}
     totals = dict.fromkeys(_AVERAGED, 0.0)
-    sums: list = [0, None, None, None, None, None, None, None, None, None]
+    sums: list = [0, *[None] * COUNTED]
     result = []
     for row in sorted(rows.values(), key=lambda row: (row[2], row[0], row[1])):
-        before = known.setdefault(row[0], [0] * 10)
+        before = known.setdefault(row[0], [0] * (COUNTED + 1))
         for column in _SUMMED:
             value = row[1 + column]
             if value is not None:
                 sums[column] = (sums[column] or 0) + value - before[column]
                 before[column] = value
+        if row[1 + EQUIVALENT] is not None:
+            sums[COUNTED] = (sums[COUNTED] or 0) + row[1] - before[COUNTED]
+            before[COUNTED] = row[1]
         if row[3] is not None:
             sums[2] = row[3] if sums[2] is None else max(sums[2], row[3])
         for column in _AVERAGED:
@@ -164,8 +168,11 @@ def _merged(rows: dict[tuple, tuple]) -> list[tuple[tuple, list]]:
                 totals[column] += value - latest[column].get(row[0], 0.0)
                 latest[column][row[0]] = value
                 sums[column] = totals[column] / (1 if column == DISTINCT else len(latest[column]))
-        # Counters that this point does not have are not known here, although they were before.
-        result.append((row, [None if column > 2 and row[1 + column] is None else sums[column] for column in range(10)]))
+        # What this point does not have is not known here, although it was before.
+        values = (*row[1:], row[1 + EQUIVALENT])
+        result.append(
+            (row, [*sums[:3], *(sums[at] if values[at] is not None else None for at in range(3, COUNTED + 1))])
+        )
     return result
 
 
@@ -191,7 +198,7 @@ def _point(inside: list[tuple[tuple, list]]) -> Point:
         return next((sums[column] for _row, sums in reversed(inside) if sums[column] is not None), None)
 
     return Point(
-        last(0), max(row[2] for row, _sums in inside), last(2), mean(3), mean(4), mean(5), mean(6), last(7), last(8), last(9)
+        last(0), max(row[2] for row, _sums in inside), last(2), mean(3), mean(4), mean(5), mean(DISTINCT), last(EQUIVALENT), last(8), last(9), last(COUNTED)
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ from engine.spec import FunctionSpec, SearchSpec
 from webapp.experiments.models import Search
 from webapp.experiments.specs import read_spec
 
-BASE_BYTES = 260_000_000
-"""A worker process with the engine loaded and nothing to do."""
+BASE_BYTES = 330_000_000
+"""A worker process with the engine and its kernels loaded and nothing to do."""
 MEMO_BYTES = 5 * 8 << 17
 FEC_ENTRY_BYTES = 46
 LATEST = 40

@@ -61,7 +61,11 @@ def extend(request, search_id: int):
 
 
 def _extend(*, minutes: str, **values) -> None:
-    steer.extend_search(more_seconds=60 * _number(float, minutes, _("Minutes")), **values)
+    given, most = _number(float, minutes, _("Minutes")), steer.MOST_SECONDS_MORE // 60
+    if not 0 < given <= most:
+        words = _("%(given)s minutes are not allowed, numbers above 0 up to %(most)s are")
+        raise SpecError("minutes", words % {"given": f"{given:g}", "most": f"{most:,}"})
+    steer.extend_search(more_seconds=60 * given, **values)
 
 
 @require_POST
