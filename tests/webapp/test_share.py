@@ -57,12 +57,12 @@ def test_the_picture_shows_code_and_curve_and_is_the_same_in_every_language(clie
 
 
 def test_long_programs_are_cut_where_the_picture_ends():
-    program = BASELINES["net"].build()
+    program = max((one.build() for one in BASELINES.values()), key=len)
     row = record.record_algorithms([program], published=True)[program.digest()]
     drawn = share.picture(row, [], None)
     places = [float(y) for y in re.findall(r'class="fn-\w+" style="[^"]*" x="[^"]*" y="([^"]*)"', drawn)]
     assert 10 < len(places) < 3 + len(program) and max(places) <= share.HEIGHT - 40
-    assert "# 3 lines" in drawn and "more lines" in drawn
+    assert re.search(r"# \d lines", drawn) and "more lines" in drawn
 
 
 def test_a_page_says_what_others_shall_show(client, found):

@@ -27,7 +27,7 @@ _CHART = Shape("wide", 400, 262, left=36, right=120, top=30, bottom=48, x_ticks=
 _CHART_SCALE = 1.36
 _CODE_TOP, _CODE_BOTTOM = 214, 574
 _CODE_WIDTH, _FULL_WIDTH = 520, 1104
-_LARGEST, _SMALLEST = 20.0, 15.0
+_LARGEST, _SMALLEST = 20.0, 13.5
 _LINE, _ADVANCE = 1.4, 0.6
 """Height of a line and width of a character, in sizes of the type."""
 _TITLE_CHARACTERS, _WORDS_CHARACTERS = 52, 104

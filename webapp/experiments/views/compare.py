@@ -116,7 +116,7 @@ def _entry(request, row) -> dict[str, Any]:
 
 def _measured(entries: list[dict[str, Any]]) -> list[tuple[str, str, Any]]:
     return [
-        (entry["kind"], f"a/{entry['row'].permalink[:6]}…", entry["measurement"])
+        (entry["kind"], entry["row"].permalink[:10], entry["measurement"])
         for entry in entries
         if entry["measurement"] and entry["measurement"].data
     ]
