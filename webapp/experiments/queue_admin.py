@@ -51,7 +51,7 @@ class IslandAdmin(admin.ModelAdmin):
     """The queue. A job is an island: its next slice is what a worker does."""
 
     list_display = (
-        "job", "state", "owner", "priority", "attempt", "failures", "worker", "heartbeat", "waits", "runs", "individuals", "last_error",
+        "job", "state", "owner", "priority", "attempt", "failures", "worker", "heartbeat", "waits", "runs", "last_error",
     )  # fmt: skip
     list_display_links = ("job",)
     list_filter = ("state", WhoseFilter, "search__priority", ("last_error", admin.EmptyFieldListFilter))
