@@ -243,7 +243,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     home = Path(os.environ.get("ABOVO_HOME") or ROOT / "var" / "load")
-    product = Product(home, {"ABOVO_WORKERS": str(len(os.sched_getaffinity(0)))}).without_first_search()
+    servers = {name: os.environ[name] for name in ("DATABASE_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
+    variables = {"ABOVO_WORKERS": str(len(os.sched_getaffinity(0))), **servers}
+    product = Product(home, variables).without_first_search()
     say(f"starting on {home}")
     product.start()
     try:

@@ -370,7 +370,7 @@ def test_a_request_to_end_hands_the_slice_back_within_ten_seconds(make_rig, what
         rig.wait_for(lambda: not holder.is_running() or holder.status() == psutil.STATUS_ZOMBIE)
     assert time.monotonic() - began < 10, "the promise is not about the machine's speed"
     assert rig.slices(search_id) == 3
-    saved = "SELECT max(slice_number) FROM experiments_checkpoint c JOIN experiments_island i ON i.id = c.island_id"
+    saved = "SELECT max(c.slice_number) FROM experiments_checkpoint c JOIN experiments_island i ON i.id = c.island_id"
     assert rig.rows(saved + " WHERE i.search_id = %s", search_id) == [(3,)]
     assert rig.individuals(search_id) >= progress
     if what == "everything":
