@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.product import Product
+from tests.product import ROOT, Product
 
 PARTS = ["gunicorn", "slices", "default"]
 
@@ -208,6 +209,27 @@ def test_a_bad_setting_stops_the_start_with_its_name(make_product, name, value, 
     assert len(product.lines) == 1
     assert name in product.lines[0] and expected in product.lines[0]
     assert os.listdir(product.home) == []
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["manage.py", "doctor"],
+        ["-m", "celery", "-A", "webapp.celery", "worker"],
+        ["-m", "gunicorn", "-c", "python:webapp.lib.gunicorn_settings", "webapp.wsgi"],
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [("ABOVO_WORKERS", "many", "whole number"), ("ABOVO_HOME", "/proc/x", "can be written")],
+)
+def test_each_process_names_a_bad_setting_in_one_line(tmp_path, command, name, value, expected):
+    environment = {**os.environ, "ABOVO_HOME": str(tmp_path), name: value}
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    [line] = done.stderr.strip().splitlines()
+    assert line.startswith("Ab Ovo cannot start: ") and name in line and expected in line
 
 
 def test_a_setting_that_does_not_exist_is_mentioned(make_product):

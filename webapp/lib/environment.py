@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,14 @@ class Environment:
             return _read_whole_key(path)
         except FileNotFoundError:
             pass
+        try:
+            self._make_secret_key(path)
+        except OSError as error:
+            expected = f"a folder that can be written, or SECRET_KEY set ({error.strerror})"
+            raise BadSetting("ABOVO_HOME", str(self.home), expected) from None
+        return _read_whole_key(path)
+
+    def _make_secret_key(self, path: Path) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         # Written aside and linked: two processes that start together agree on one key.
         draft = self.home / f".secret-key-{os.getpid()}"
@@ -86,7 +95,6 @@ class Environment:
             pass
         finally:
             draft.unlink()
-        return _read_whole_key(path)
 
 
 def _read_whole_key(path: Path) -> str:
@@ -138,6 +146,17 @@ def read_environment(variables: Mapping[str, str] = os.environ) -> Environment:
         metrics_token=get("ABOVO_METRICS_TOKEN", "", _long_or_empty(16)),
         debug=get("ABOVO_DEBUG", "0", _choice("0", "1")) == "1",
     )
+
+
+def read_environment_or_exit() -> Environment:
+    """For whatever starts: a bad setting ends it with one line and status 2."""
+    try:
+        environment = read_environment()
+        environment.read_secret_key()
+    except BadSetting as error:
+        print(f"Ab Ovo cannot start: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    return environment
 
 
 #: Every variable that read_environment looks at; docs/settings.md describes each.

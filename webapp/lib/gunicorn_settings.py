@@ -1,8 +1,8 @@
 """How gunicorn serves the application; everything comes from the environment."""
 
-from webapp.lib.environment import read_environment
+from webapp.lib.environment import read_environment_or_exit
 
-_environment = read_environment()
+_environment = read_environment_or_exit()
 
 bind = (
     f"[{_environment.bind}]:{_environment.port}"

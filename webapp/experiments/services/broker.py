@@ -21,6 +21,15 @@ class Depth:
 
 def queues() -> list[Depth] | None:
     """Return the depth of each of Celery's queues; None if the broker is away."""
+    found = ask()
+    if isinstance(found, str):
+        logger.warning("the broker does not answer: %s", found)
+        return None
+    return found
+
+
+def ask() -> list[Depth] | str:
+    """Return the depth of each of Celery's queues, or in one line why the broker does not say."""
     from webapp.celery import app
 
     counts_consumers = bool(settings.ENVIRONMENT.celery_broker_url)
@@ -39,5 +48,4 @@ def queues() -> list[Depth] | None:
                 found.append(Depth(queue.alias or queue.name, messages, consumers if counts_consumers else None))
             return found
     except Exception as error:  # whatever the transport raises
-        logger.warning("the broker does not answer: %s: %s", type(error).__name__, error)
-        return None
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -121,6 +121,11 @@ def run_claimed(lease: Lease) -> Outcome:
 
 def _run(lease: Lease) -> Outcome:
     island = Island.objects.select_related("search").get(pk=lease.island_id)
+    with about(search=island.search_id):
+        return _run_island(lease, island)
+
+
+def _run_island(lease: Lease, island: Island) -> Outcome:
     search = island.search
     Search.objects.filter(pk=search.pk, state=Search.State.QUEUED).update(state=Search.State.STARTING)
     Search.objects.filter(pk=search.pk, started_at__isnull=True).update(started_at=timezone.now())

@@ -106,10 +106,13 @@ def _database() -> Finding:
             cursor.execute("SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity")
             used, most = cursor.fetchone()
     except DatabaseError as error:
-        return Finding(
-            "database", str(error).strip().splitlines()[0],
-            "Is it running? `make run` starts the embedded one; otherwise see DATABASE_URL.",
-        )  # fmt: skip
+        text = str(error).strip().splitlines()[0]
+        mend = "Is it running? `make run` starts the embedded one; otherwise see DATABASE_URL."
+        if "does not exist" in text:
+            mend = "Make it (createdb), or name another one in DATABASE_URL; then run `manage.py prepare`."
+        elif "authentication" in text or "no password" in text:
+            mend = "The name or password in DATABASE_URL is wrong."
+        return Finding("database", text, mend)
     if number < 150000:
         return Finding("database", f"PostgreSQL {version} is too old", "Use PostgreSQL 15 or later.")
     if used > 0.9 * most:
@@ -128,12 +131,19 @@ def _migrations() -> Finding:
 
 
 def _broker() -> Finding:
-    queues = broker.queues()
-    if queues is None:
+    queues = broker.ask()
+    if isinstance(queues, str):
+        refused = any(word in queues for word in ("ACCESS_REFUSED", "NOT_ALLOWED", "AccessRefused", "NotAllowed"))
+        mend = (
+            "The name, password or virtual host in CELERY_BROKER_URL is wrong."
+            if refused
+            else "Start RabbitMQ, or see CELERY_BROKER_URL."
+        )
         return Finding(
-            "messages", "the broker does not answer, or has no queues yet",
-            "Start RabbitMQ and a worker, and see CELERY_BROKER_URL. Searches wait, nothing is lost.",
-        )  # fmt: skip
+            "messages",
+            f"the broker does not let us in ({queues})" if refused else f"the broker does not answer ({queues})",
+            f"{mend} Searches wait, nothing is lost.",
+        )
     silent = [queue.name for queue in queues if queue.consumers == 0]
     if silent:
         return Finding(
