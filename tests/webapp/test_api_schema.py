@@ -5,6 +5,7 @@ A short run with fixed examples is part of all tests; `make fuzz-api` sends at l
 
 import contextlib
 import os
+from collections import Counter
 
 import pytest
 import schemathesis
@@ -14,6 +15,7 @@ from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
+from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -53,6 +55,8 @@ class _ConnectionStays(contextlib.AbstractContextManager):
 
 
 CONNECTION_STAYS = _ConnectionStays()
+answered: Counter[tuple[str, str]] = Counter()
+statuses: Counter[int] = Counter()
 
 
 @pytest.fixture
@@ -71,9 +75,13 @@ def calls(owner, make_search, run, settings):
     def attempt(method, path, profile):
         operation = schema[path][method]
 
+        # What the description allows, and what it does not.
+        cases = st.one_of(operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
+
         @profile
-        @given(case=operation.as_strategy(), exists=st.booleans(), known=st.booleans())
+        @given(case=cases, exists=st.booleans(), known=st.booleans())
         def one(case, exists, known):
+            answered[method, path] += 1
             for name in case.path_parameters or {}:
                 if exists and name in real:
                     case.path_parameters[name] = real[name]
@@ -81,6 +89,7 @@ def calls(owner, make_search, run, settings):
                 plain = {"Accept-Encoding": "identity"}  # what calls it here does not unpack
                 response = case.call(headers=plain | ({"Authorization": f"Bearer {secret}"} if known else {}))
                 transaction.set_rollback(True)
+            statuses[response.status_code] += 1
             case.validate_response(response, checks=CHECKS)
 
         one()
@@ -97,3 +106,11 @@ def test_every_answer_is_as_described(calls, method, path):
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_nothing_breaks_it(calls, method, path):
     calls(method, path, LONG)
+
+
+@pytest.mark.fuzz
+def test_that_was_ten_thousand_requests(capsys):
+    with capsys.disabled():
+        print(f"\n{answered.total()} requests to {len(answered)} operations; answers: {dict(sorted(statuses.items()))}")
+    assert answered.total() >= 10_000
+    assert len(answered) == len(OPERATIONS)
