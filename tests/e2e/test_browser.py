@@ -74,6 +74,46 @@ def test_launch_watch_stop_and_read(product, page):
     page.keyboard.press("ArrowLeft")
     assert "best ." in page.locator(".curve-readout").inner_text()
 
+    # A stretch is zoomed to by dragging, and left by a key.
+    chart = page.locator(".curve-drawn")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    ticks = page.locator(".curve-drawn .tick-x")
+    whole = ticks.evaluate_all("all => all.map(one => one.textContent)")
+    page.mouse.move(box["x"] + 200, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 150, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Whole curve").wait_for()
+    assert ticks.evaluate_all("all => all.map(one => one.textContent)") != whole
+    chart.focus()
+    page.keyboard.press("0")
+    assert page.get_by_role("button", name="Whole curve").count() == 0
+
+    # Place, selection and focus stay while it moves.
+    page.locator("#search-more summary").focus()
+    page.evaluate("scrollTo(0, 300); getSelection().selectAllChildren(document.querySelector('h1'))")
+    before = tried(page)
+    until(page, lambda: tried(page) > before)
+    assert page.evaluate("[scrollY, document.activeElement.parentElement.id, getSelection().toString()]") == [
+        300, "search-more", "Watched by a test",
+    ]  # fmt: skip
+
+    # A hidden tab asks for nothing, and when it is seen again at once.
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", {get: () => hidden, configurable: true});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    page.wait_for_timeout(500)
+    asked.clear()
+    page.wait_for_timeout(5000)
+    assert asked == []
+    page.evaluate(hide, False)
+    until(page, lambda: any("/live/" in one for one in asked))
+
     page.get_by_role("button", name="Pause").click()
     page.wait_for_selector(".state-paused", timeout=60_000)
     assert "Paused after" in page.locator("#search-state").inner_text()
@@ -115,6 +155,43 @@ def test_choosing_a_preset_shows_its_fields(product, page):
     page.get_by_text("From nothing, on handwritten digits", exact=True).click()
     until(page, lambda: page.locator("[name=shown]").input_value() == "digits|")
     assert page.get_by_label("Population size").input_value() == "77"
+    assert page.problems == []
+
+
+def test_a_dry_run_leads_back_to_the_form(product, page):
+    page.goto(product.url + "/searches/new/")
+    page.get_by_label("Title").fill("Tried before")
+    page.get_by_text("Change the search").click()
+    assert not page.get_by_label("Hurdle: window").is_visible()  # there is no hurdle
+    page.get_by_label("Population size").fill("60")
+    page.get_by_role("button", name="Try it for 5 seconds").click()
+    page.wait_for_selector("text=programs a second.", timeout=COMPILING)
+    page.get_by_role("link", name="Back to the form").click()
+    assert page.get_by_label("Title").input_value() == "Tried before"
+    page.get_by_text("Change the search").click()
+    assert page.get_by_label("Population size").input_value() == "60"
+    assert page.problems == []
+
+
+def test_islands_are_drawn_together(product, page):
+    page.goto(product.url + "/searches/new/")
+    page.get_by_text("Change the search").click()
+    page.get_by_label("Islands", exact=True).fill("3")
+    page.get_by_label("Migration", exact=True).select_option("yes")
+    page.get_by_role("button", name="Start the search").click()
+    page.wait_for_selector(".curve-drawn .line-best", timeout=COMPILING)
+    counts = page.locator(".islands li .meta")
+    until(page, lambda: all(one != "0" for one in counts.all_inner_texts()), seconds=60)
+    page.wait_for_timeout(8000)  # until it is drawn with all of them
+    # Best scores never fall: upwards is less.
+    path = page.locator(".curve-drawn .line-best").get_attribute("d")
+    heights = [float(one) for one in re.findall(r"V([\d.]+)", path)]
+    assert heights == sorted(heights, reverse=True)
+    page.get_by_label("Island", exact=True).select_option("2")
+    page.wait_for_timeout(3000)
+    assert page.locator(".curve-drawn .line-best").count() == 1
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector(".state-stopped", timeout=60_000)
     assert page.problems == []
 
 

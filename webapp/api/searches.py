@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Status
 
 from webapp.api import pages, present
@@ -157,9 +158,8 @@ def curve(
 ):
     """Every point that was stored, in order, from the one after `since`."""
     row = _get(request, search_id)
-    if not row.islands.filter(index=island).exists():
-        raise Http404
-    points = CurvePoint.objects.filter(island__search=row, island__index=island, individuals__gt=since)
+    # By the island's key, so that the primary key has the points in their order.
+    points = CurvePoint.objects.filter(island=get_object_or_404(row.islands, index=island), individuals__gt=since)
     found = list(points.order_by("individuals").values(*_POINT)[: limit + 1])
     more = len(found) > limit
     found = found[:limit]
