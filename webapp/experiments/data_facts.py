@@ -10,7 +10,7 @@ import numpy as np
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from engine import datasets as files
 from engine.datasets import DatasetError, load_dataset
@@ -24,14 +24,14 @@ SAMPLES = 12
 PREVIEW_ROWS, PREVIEW_COLUMNS = 6, 8
 LARGEST_SIDE = 64
 TITLES = {
-    "digits": "Handwritten digits, 8 × 8",
-    "breast_cancer": "Breast cancer, Wisconsin",
-    "wine": "Wine, chemical analysis",
-    "iris": "Iris flowers",
-    "diabetes": "Diabetes progression",
-    "mnist": "MNIST, handwritten digits, 28 × 28",
-    "fashion_mnist": "Fashion-MNIST, pictures of clothes",
-    "cifar10": "CIFAR-10, small photographs",
+    "digits": gettext_lazy("Handwritten digits, 8 × 8"),
+    "breast_cancer": gettext_lazy("Breast cancer, Wisconsin"),
+    "wine": gettext_lazy("Wine, chemical analysis"),
+    "iris": gettext_lazy("Iris flowers"),
+    "diabetes": gettext_lazy("Diabetes progression"),
+    "mnist": gettext_lazy("MNIST, handwritten digits, 28 × 28"),
+    "fashion_mnist": gettext_lazy("Fashion-MNIST, pictures of clothes"),
+    "cifar10": gettext_lazy("CIFAR-10, small photographs"),
 }
 
 
@@ -102,7 +102,7 @@ def facts_words(facts: dict) -> str:
 def entries(user) -> list[Entry]:
     """Return the data sets that lists show to the user: what is on this machine, then uploads. Reads no file."""
     on_disk = [
-        Entry(name, TITLES.get(name, name), "bundled" if name in BUNDLED else "file", facts=known_facts(name))
+        Entry(name, str(TITLES.get(name, name)), "bundled" if name in BUNDLED else "file", facts=known_facts(name))
         for name in files.dataset_names()
     ]
     uploads = access.listed(Dataset.objects.select_related("owner"), user).order_by("name")
@@ -123,7 +123,7 @@ def names_for(user) -> list[str]:
 def get_entry(user, name: str) -> Entry | None:
     """Return a data set with its facts, or None if the user sees none of that name. Raises DatasetError for a bad file."""
     if name in files.dataset_names():
-        return Entry(name, TITLES.get(name, name), "bundled" if name in BUNDLED else "file", facts=facts_of(name))
+        return Entry(name, str(TITLES.get(name, name)), "bundled" if name in BUNDLED else "file", facts=facts_of(name))
     row = access.readable(Dataset.objects.select_related("owner"), user).filter(name=name).first()
     return Entry(row.name, row.title or row.name, "upload", row, row.facts) if row else None
 
