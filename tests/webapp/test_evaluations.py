@@ -86,7 +86,10 @@ def test_evaluating_again_is_asked_for(client, find, owner):
 
 def test_a_private_data_set_is_for_private_searches(find, make_search, run, owner, stranger):
     for visibility in ("public", "private"):
-        Dataset.objects.create(owner=owner, name=f"mine-{visibility}", visibility=visibility, state="ready")
+        Dataset.objects.create(
+            owner=owner, name=f"mine-{visibility}", visibility=visibility, state="ready", facts={"kind": "classes"}
+        )
+    Dataset.objects.create(owner=owner, name="mine-numbers", state="ready", facts={"kind": "numbers"})
     private = make_search(owner=owner, visibility="private")
     run(private)
     offered = {
@@ -100,6 +103,8 @@ def test_a_private_data_set_is_for_private_searches(find, make_search, run, owne
         ("stranger", "public"): ["mine-public"],
         ("stranger", "private"): ["mine-public"],
     }
+    # Only what tasks of its kind can be made of: diabetes goes with numbers.
+    assert all("wine" in names and "diabetes" not in names for names in offered.values())
 
 
 @pytest.mark.parametrize(

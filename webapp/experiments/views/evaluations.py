@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db.models import JSONField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -14,7 +17,7 @@ from django.views.decorators.http import require_POST
 from engine.datasets import dataset_names
 from engine.spec import SearchSpec
 from webapp.experiments import access, queries
-from webapp.experiments.data_facts import uploads_for
+from webapp.experiments.data_facts import known_facts, uploads_for
 from webapp.experiments.models import Find, Search
 from webapp.experiments.services import evaluate, measure
 
@@ -58,12 +61,15 @@ def datasets_for(user, find: Find) -> list[str]:
 
     A private one is only for private searches: whoever may read the search reads the result.
     """
-    if not SearchSpec.from_json(find.search.spec).search_tasks.dataset:
+    tasks = SearchSpec.from_json(find.search.spec).search_tasks
+    if not tasks.dataset:
         return []
-    uploads = uploads_for(user)
+    wanted = "numbers" if tasks.kind == "regression" else "classes"
+    on_disk = [name for name in dataset_names() if known_facts(name).get("kind", wanted) == wanted]
+    uploads = uploads_for(user).alias(kind=KeyTextTransform("kind", Cast("facts", JSONField()))).filter(kind=wanted)
     if find.search.visibility != Search.Visibility.PRIVATE:
         uploads = uploads.exclude(visibility=Search.Visibility.PRIVATE)
-    return list(dict.fromkeys([*dataset_names(), *uploads.values_list("name", flat=True)]))
+    return list(dict.fromkeys([*on_disk, *uploads.values_list("name", flat=True)]))
 
 
 def _asked(request, permalink: str):
