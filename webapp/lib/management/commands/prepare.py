@@ -81,7 +81,8 @@ class Command(BaseCommand):
             return
         self.say("collecting static files")
         with contextlib.redirect_stdout(io.StringIO()):
-            call_command("collectstatic", interactive=False, verbosity=0, clear=root.exists())
+            # What the version before serves stays: its web servers may still run, and its pages be open somewhere.
+            call_command("collectstatic", interactive=False, verbosity=0)
         stamp.write_text(sources)
 
     def create_administrator(self):
