@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from engine.datasets import Dataset, DatasetError, load_dataset
 from engine.spec import DATASET_KINDS, TaskSpec
 from engine.task import Task, TaskError
-from engine.task_rows import Chosen, rows_and_labels
-from engine.task_seeds import PROJECTION, ROLES, ROWS, TRAIN, VALID, WEIGHTS, task_seed, task_stream
+from engine.task_rows import Chosen, regression_rows, rows_and_labels
+from engine.task_seeds import PROJECTION, ROLES, TRAIN, VALID, WEIGHTS, task_seed, task_stream
 
 _PROJECTION_STEP = 2.0**-20
 
@@ -21,19 +22,28 @@ def build_tasks(spec: TaskSpec, *, seed: int, role: str, experiment: int = 0) ->
     role: "search", "select" or "final"; roles and experiments get different tasks. A task follows from its own seed,
     which is one of spec.seeds or else drawn from (seed, role, experiment, index). Raises TaskError.
     """
+    return [make() for make in _makers(spec, seed, role, experiment)]
+
+
+def check_tasks(spec: TaskSpec, *, seed: int, role: str) -> None:
+    """Do as build_tasks, but for the arithmetic. Raises TaskError where that would."""
+    _makers(spec, seed, role, 0)
+
+
+def _makers(spec: TaskSpec, seed: int, role: str, experiment: int) -> list[Callable[[], Task]]:
     if role not in ROLES:
         raise TaskError(f'role: "{role}" is not allowed, one of {", ".join(ROLES)} is')
     seeds = [task_seed(spec, seed, role, experiment, index) for index in range(spec.count)]
-    if spec.kind in DATASET_KINDS:
-        try:
-            dataset = load_dataset(spec.dataset)
-        except DatasetError as error:
-            raise TaskError(str(error)) from None
-        if spec.kind == "regression":
-            return [_regression(spec, dataset, one) for one in seeds]
-        rows = rows_and_labels(spec, dataset, seed=seed, role=role, experiment=experiment)
-        return [_projected(spec, dataset, chosen, one) for chosen, one in zip(rows, seeds, strict=True)]
-    return [_SYNTHETIC[spec.kind](spec, one) for one in seeds]
+    if spec.kind not in DATASET_KINDS:
+        return [partial(_SYNTHETIC[spec.kind], spec, one) for one in seeds]
+    try:
+        dataset = load_dataset(spec.dataset)
+    except DatasetError as error:
+        raise TaskError(str(error)) from None
+    if spec.kind == "regression":
+        return [partial(_regression, spec, dataset, regression_rows(spec, dataset, one), one) for one in seeds]
+    rows = rows_and_labels(spec, dataset, seed=seed, role=role, experiment=experiment)
+    return [partial(_projected, spec, dataset, chosen, one) for chosen, one in zip(rows, seeds, strict=True)]
 
 
 # --- synthetic ---------------------------------------------------------------------------------------------------------
@@ -102,20 +112,13 @@ def _projected(spec: TaskSpec, dataset: Dataset, chosen: Chosen, seed: int) -> T
     )  # fmt: skip
 
 
-def _regression(spec: TaskSpec, dataset: Dataset, seed: int) -> Task:
-    """The numbers that go with random rows of a dataset, the rows projected as those of `_projected` are.
+def _regression(spec: TaskSpec, dataset: Dataset, rows: tuple[np.ndarray, np.ndarray], seed: int) -> Task:
+    """The numbers that go with rows of a dataset to train and to validate on, the rows projected as those of `_projected` are.
 
     Labels too are standardised by the training examples' mean and deviation.
     """
-    if dataset.targets is None:
-        raise TaskError(f'dataset {spec.dataset}: its rows go with classes, not numbers: kind "projected" is for it')
-    have, need = len(dataset.targets), spec.train_examples + spec.valid_examples
-    if have < need:
-        raise TaskError(
-            f"dataset {dataset.name}: has {have} rows, {need} are needed (train_examples and valid_examples)"
-        )
-    rows = task_stream(seed, ROWS).permutation(have)[:need]
-    train, valid = rows[: spec.train_examples], rows[spec.train_examples :]
+    assert dataset.targets is not None
+    train, valid = rows
     features = [dataset.features[part].astype(np.float64) for part in (train, valid)]
     projected = _projected_features(spec, dataset, seed, *features)
     labels = _standardised(*(dataset.targets[part, None] for part in (train, valid)))

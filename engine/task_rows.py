@@ -35,6 +35,19 @@ def rows_and_labels(spec: TaskSpec, dataset: Dataset, *, seed: int, role: str, e
     return [_pair(spec, dataset, pair, one, role) for pair, one in zip(pairs, seeds, strict=True)]
 
 
+def regression_rows(spec: TaskSpec, dataset: Dataset, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose random rows of a dataset of numbers, to train and to validate on. Raises TaskError."""
+    if dataset.targets is None:
+        raise TaskError(f'dataset {spec.dataset}: its rows go with classes, not numbers: kind "projected" is for it')
+    have, need = len(dataset.targets), spec.train_examples + spec.valid_examples
+    if have < need:
+        raise TaskError(
+            f"dataset {dataset.name}: has {have} rows, {need} are needed (train_examples and valid_examples)"
+        )
+    rows = task_stream(seed, ROWS).permutation(have)[:need]
+    return rows[: spec.train_examples], rows[spec.train_examples :]
+
+
 def _assign_pairs(spec: TaskSpec, dataset: Dataset, seeds: Sequence[int]) -> list[tuple[int, int]]:
     """Return each task's pair of classes.
 

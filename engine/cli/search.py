@@ -25,6 +25,7 @@ _WORKER_SEED_STEP = 1_000_003
 def main(args: argparse.Namespace) -> int:
     """Search, then print the result. Raises Refusal, SpecError, TaskError or ProgramError before anything is written."""
     spec = _spec(args)
+    _check_tasks(spec, args.seed)
     seeds = [args.seed + worker * _WORKER_SEED_STEP for worker in range(args.workers)]
     progress = Progress(sys.stderr)
     with interruptible() as stop:
@@ -53,6 +54,17 @@ def _spec(args: argparse.Namespace) -> SearchSpec:
     if args.max_seconds is not None:
         spec = spec.with_changes(stop=replace(spec.stop, max_seconds=args.max_seconds))
     return spec
+
+
+def _check_tasks(spec: SearchSpec, seed: int) -> None:
+    """Raise TaskError now if data is missing or too little, not when minutes have been spent on compiling and searching."""
+    from engine.task_building import check_tasks
+
+    for island in {index % max(len(spec.island_groups), 1) for index in range(spec.islands)}:
+        check_tasks(spec.for_island(island).search_tasks, seed=seed, role="search")
+    for part, role in ((spec.select_tasks, "select"), (spec.final_tasks, "final")):
+        if part is not None:
+            check_tasks(part, seed=seed, role=role)
 
 
 def read_spec(path: str) -> SearchSpec:

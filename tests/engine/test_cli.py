@@ -311,6 +311,15 @@ def test_search_refuses_options(run):
         assert err.startswith(f"python -m engine search: {message}")
 
 
+def test_search_without_its_data_says_so_before_it_compiles(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("ABOVO_DATA", str(tmp_path))
+    status, out, err = run("search", "--preset", "cifar10-baseline", "--json")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(
+        "python -m engine search: dataset: cifar10 is not there; fetch it with `python manage.py fetch_"
+    )
+
+
 def test_interrupted_search_ends_with_what_it_has(tmp_path):
     path = tmp_path / "spec.toml"
     path.write_text(TINY_SPEC.replace("max_individuals = 500", "max_individuals = 1000000000"))
