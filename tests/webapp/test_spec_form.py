@@ -217,6 +217,18 @@ def test_start_from_an_algorithm(signed_in, make_search, run):
     assert signed_in.get(f"{URL}?from=nothinghere").status_code == 404
 
 
+def test_what_follows_another_field_is_at_fault_with_it_once(signed_in):
+    page = signed_in.post(URL, {"preset": "digits", "search_tasks.features": "-3"})
+    assert page.status_code == 422 and list(page.context["form"].errors) == ["search_tasks.features"]
+    assert "Features: -3 is not allowed" in page.content.decode()
+
+
+def test_data_of_few_columns_is_not_projected_to_more(signed_in):
+    page = signed_in.post(URL, {"preset": "digits", "data": "iris", "show": "1"})
+    spec = page.context["spec"]
+    assert {spec.search_tasks.features, spec.select_tasks.features, spec.final_tasks.features} == {4}
+
+
 def test_the_estimate_follows_the_form(signed_in):
     answer = signed_in.post(URL, {"preset": "digits", "stop.max_seconds": "60", "estimate": "1"}, headers=HTMX)
     assert "up to 1 min" in answer.content.decode()
