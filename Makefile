@@ -32,7 +32,7 @@ test-engine: install-dev ## the engine's tests
 test-web: install-dev ## the web application's tests, on the embedded set-up
 	@$(PYTEST) tests/webapp
 
-fuzz-engine: install-dev ## feed the engine's readers 100,000 odd files; compare the ancestry of two million programs with a run that keeps all
+fuzz-engine: install-dev ## machine code of 200,000 programs against the interpreter, 100,000 odd files, the ancestry of two million programs
 	@$(PYTEST) tests/engine -m fuzz
 fuzz-api: install-dev ## send the API 10,000 and more random requests
 	@$(PYTEST) tests/webapp/test_api_schema.py -m fuzz

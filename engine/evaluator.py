@@ -12,10 +12,14 @@ from engine.algorithm import VECTOR_LABEL, Algorithm, ProgramError, Registers
 from engine.compile_cache import compiling
 from engine.core import context as at
 from engine.core import evaluation, programs
+from engine.core.assembly import assemble
+from engine.core.frame import layout
 from engine.core.fusion import fuse
 from engine.core.kernel import kernel_address
 from engine.core.lanes import WIDTH
+from engine.core.machine import Place, new_place
 from engine.core.random_stream import mix
+from engine.core.stencils import Shape, vector_width
 from engine.epochs import epoch_orders
 from engine.task import Task
 
@@ -40,6 +44,8 @@ class Evaluator:
 
     tasks: D tasks alike in features, type and numbers of examples. registers: how many the programs may address.
     seed: of the random ops' streams, one for each task. epochs: passes over the training examples; the best counts.
+    width: lanes of the vectors in machine code, 8 or 4 (default: as many as this processor has); 0: programs are interpreted.
+    Results are the same. rows: instructions that there is room for in the beginning.
     Raises ValueError if the tasks differ in shape or there are none.
     Source: Real et al. 2020, section 3.1, and the reference code (epochs, NaN rules).
     """
@@ -52,6 +58,8 @@ class Evaluator:
         max_abs_error: float = 100.0,
         seed: int = 0,
         epochs: int = 1,
+        width: int | None = None,
+        rows: int = 128,
     ):
         if not tasks:
             raise ValueError("tasks: none given, at least one is needed")
@@ -68,8 +76,20 @@ class Evaluator:
         count = len(tasks)
         groups = math.ceil(count / MAX_LANES)
         self.lanes = math.ceil(math.ceil(count / groups) / WIDTH) * WIDTH
-        self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
-        self._features: list[np.ndarray] = []
+        """Tasks of a group: the same on every machine, since what fails together is seen in the keys of the equivalence cache."""
+        width = vector_width() if width is None else width
+        self.padded_lanes = math.ceil(self.lanes / (width or WIDTH)) * (width or WIDTH)
+        self._place: Place | None = None
+        self._shape = Shape(
+            self.features,
+            self.padded_lanes,
+            width,
+            first.eval_type != "RMS_ERROR" and not self.vector_labels,
+            self.vector_labels,
+        )
+        self._rows = rows
+        self.loaded = 0
+        """How many programs have been loaded: who keeps one sees whether another came in between."""
         self.group = self._build()
         self.reseed(seed)
 
@@ -80,37 +100,50 @@ class Evaluator:
             self.group.seeds[place] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(task + 1)))
 
     def _build(self) -> evaluation.Group:
-        features, lanes, count = self.features, self.lanes, len(self.tasks)
+        self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
+        self._features: list[np.ndarray] = []
+        features, stride, lanes, count = self.features, self.lanes, self.padded_lanes, len(self.tasks)
         first = self.tasks[0]
-        groups = math.ceil(count / lanes)
+        groups = math.ceil(count / stride)
         train_count, valid_count = len(first.train_labels), len(first.valid_labels)
-        with compiling(f"kernel-{features}-{lanes}-{int(self.vector_labels)}"):
-            kernel = kernel_address(features, lanes, self.vector_labels)
+        s, v, m = self.registers
+        self._bank_words = (s + v * features + m * features**2) * lanes
+        machine, parts = self._machine(first)
+        kernel = 0
+        if self._place is None:
+            with compiling(f"kernel-{features}-{lanes}-{int(self.vector_labels)}"):
+                kernel = kernel_address(features, lanes, self.vector_labels)
         group = evaluation.Group(
             contexts=_aligned((groups, at.WORDS), np.int64),
             addresses=np.zeros(groups, np.int64),
             kernel=np.array([kernel], np.int64),
-            tasks=np.array([min(lanes, count - g * lanes) for g in range(groups)], np.int64),
+            tasks=np.array([min(stride, count - g * stride) for g in range(groups)], np.int64),
             active=_aligned((groups, lanes), np.int64),
             steps=_aligned((groups, lanes), np.int64),
             fitness=_aligned((groups, lanes), np.float64),
-            hashes=_aligned((lanes,), np.uint64),
-            random=_aligned((4, lanes), np.uint64),
+            hashes=parts["hashes"],
+            hash_address=np.array([_address(parts["hashes"])], np.int64),
+            random=parts["random"],
             lane_steps=np.zeros(lanes, np.int64),
             lane_fitness=np.zeros(lanes),
             seeds=np.zeros((groups, lanes), np.uint64),
             full=np.array([train_count, valid_count, self.epochs], np.int64),
+            machine=machine,
+            frame=parts["frame"],
+            alive=parts["alive"],
+            totals=parts["totals"],
+            lost=parts["steps"],
+            trained=np.zeros(lanes, np.int64),
         )
-        s, v, m = self.registers
-        self.bank = _aligned(((s + v * features + m * features**2) * lanes,), np.float64)
+        self.bank = parts["bank"]
         self.zeros = _aligned((features * lanes,), np.float64)
         scratch = _aligned((features**2 * lanes,), np.float64)
         alive = _aligned((2, lanes), np.int64)
         totals = _aligned((lanes,), np.float64)
-        orders = epoch_orders(train_count, self.epochs)
+        orders = _orders(train_count, self.epochs)
         self._blocks += [scratch, alive, totals, orders]
         for g in range(groups):
-            tasks = self.tasks[g * lanes : (g + 1) * lanes]
+            tasks = self.tasks[g * stride : (g + 1) * stride]
             group.active[g, : len(tasks)] = -1
             data = {
                 at.TRAIN_FEATURES: _in_lanes([task.train_features for task in tasks], lanes),
@@ -124,7 +157,7 @@ class Evaluator:
             for word, block in data.items():
                 ctx[word] = _address(block)
             ctx[at.BANK], ctx[at.SCRATCH], ctx[at.RANDOM] = map(_address, (self.bank, scratch, group.random))
-            ctx[at.ORDERS], ctx[at.ORDER_STRIDE] = _address(orders), train_count
+            ctx[at.ORDERS], ctx[at.ORDER_STRIDE] = _address(orders) + 8 * train_count, train_count
             ctx[at.IS_ACCURACY] = first.eval_type != "RMS_ERROR"
             ctx[at.CLASSES] = first.classes if self.vector_labels else 0
             ctx[at.MAX_ABS_ERROR] = np.float64(self.max_abs_error).view(np.int64)
@@ -136,6 +169,42 @@ class Evaluator:
             )
             group.addresses[g] = _address(ctx)
         return group
+
+    def _machine(self, first: Task) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return a machine for programs of self._rows instructions, and the arrays that machine code and interpreter work on."""
+        lanes = self.padded_lanes
+        if self._shape.width:
+            with compiling(f"stencils-{'-'.join(str(int(one)) for one in self._shape)}"):
+                self._place = new_place(
+                    self._shape,
+                    self._bank_words,
+                    self._rows,
+                    self.max_abs_error,
+                    first.classes if self.vector_labels else 0,
+                )
+        if self._place is None:
+            return np.zeros(0, np.int64), {
+                "hashes": _aligned((lanes,), np.uint64), "random": _aligned((4, lanes), np.uint64), "frame": np.zeros(0, np.int64),
+                "alive": np.zeros(0, np.int64), "totals": np.zeros(0), "steps": np.zeros(0, np.int64),
+                "bank": _aligned((self._bank_words,), np.float64),
+            }  # fmt: skip
+        frame, places = self._place.frame, layout(self.features, lanes)
+
+        def part(place: int, words: int, kind: type) -> np.ndarray:
+            return frame[place // 8 : place // 8 + words].view(kind)
+
+        return self._place.machine, {
+            "hashes": part(places.hashes, lanes, np.uint64), "random": part(places.random, 4 * lanes, np.uint64).reshape(4, lanes),
+            "frame": frame, "alive": part(places.alive, lanes, np.int64), "totals": part(places.totals, lanes, np.float64),
+            "steps": part(places.steps, lanes, np.int64), "bank": part(places.bank, self._bank_words, np.float64),
+        }  # fmt: skip
+
+    def reserve(self, rows: int) -> None:
+        """Make room for programs of so many instructions, Setup, Predict and Learn together."""
+        if rows > self._rows:
+            self._rows = rows
+            self.group = self._build()
+            self.reseed(self.seed)
 
     def load(self, algorithm: Algorithm, *, keep_dead: bool = False) -> bool:
         """Decode an algorithm for every group of lanes; return whether one of its ops draws random numbers.
@@ -152,6 +221,7 @@ class Evaluator:
         for kind, there, wanted in zip("svm", self.registers, needed):
             if wanted > there:
                 raise ProgramError(f"program: needs {wanted} registers of type {kind}, there are {there}")
+        self.reserve(len(algorithm))
         encoded = Encoded.of(algorithm)
         first = np.array([0, self.registers.s, self.registers.s + self.registers.v, self.vector_labels], np.int64)
         compact = programs.new_compact(len(algorithm), tuple(self.registers))
@@ -164,11 +234,15 @@ class Evaluator:
         )
         if not keep_dead:
             fuse(compact)
+        self.loaded += 1
+        if self._place is not None:
+            assemble(self.group.machine, compact, compact.constants.view(np.int64), self.features, self.padded_lanes)
+            return is_random
         self._decoded = programs.new_decoded(len(algorithm))
         attach(self, self._decoded)
         for ctx in self.group.contexts:
             programs.decode(
-                compact, compact.constants.view(np.int64), self.features, self.lanes, self._decoded,
+                compact, compact.constants.view(np.int64), self.features, self.padded_lanes, self._decoded,
                 _address(self._decoded.words), _address(self.bank), _address(self.zeros), ctx,
             )  # fmt: skip
         return is_random
@@ -195,7 +269,7 @@ class Evaluator:
         if len(self.tasks) != 1:
             raise ValueError("memory: only for an evaluator of one task")
         s, v, m = self.registers
-        size, lanes = self.features, self.lanes
+        size, lanes = self.features, self.padded_lanes
         lane = self.bank.reshape(-1, lanes)[:, 0]
         scalars, vectors = lane[:s].copy(), lane[s : s + v * size].reshape(v, size).copy()
         matrices = lane[s + v * size : s + v * size + m * size**2].reshape(m, size, size).copy()
@@ -269,3 +343,9 @@ def _aligned(shape: tuple[int, ...], kind: type) -> np.ndarray:
 
 def _address(array: np.ndarray) -> int:
     return array.ctypes.data
+
+
+def _orders(train_count: int, epochs: int) -> np.ndarray:
+    """Return (epochs, N) int64: the order of the training examples in each epoch, in the first their own."""
+    natural = np.arange(train_count)[None]
+    return natural if epochs == 1 else np.concatenate([natural, epoch_orders(train_count, epochs)])

@@ -463,6 +463,7 @@ def _space(spec: SearchSpec, capacities: Sequence[int]) -> Space:
 
 
 def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Scoring:
+    evaluator.reserve(rows)
     compact = programs.new_compact(rows, tuple(spec.registers))
     decoded = programs.new_decoded(rows)
     attach(evaluator, decoded)
@@ -478,10 +479,10 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
         constant_words=compact.constants.view(np.int64),
         decoded=decoded,
         addresses=np.array(
-            [one.ctypes.data for one in (decoded.words, evaluator.bank, evaluator.zeros, evaluator.group.hashes)],
+            [one.ctypes.data for one in (decoded.words, evaluator.bank, evaluator.zeros)],
             np.int64,
         ),
-        shape=np.array([evaluator.features, evaluator.lanes], np.int64),
+        shape=np.array([evaluator.features, evaluator.padded_lanes], np.int64),
         scores=np.zeros(len(evaluator.tasks)),
         scratch=np.zeros(len(evaluator.tasks)),
         probe=np.array([fec.train_examples, fec.valid_examples] if fec else [0, 0], np.int64),

@@ -159,7 +159,9 @@ def _parser() -> argparse.ArgumentParser:
     motifs.add_argument("--json", action="store_true")
 
     bench = add("bench", "bench", "measure the engine")
-    bench.add_argument("--json", action="store_true")
+    form = bench.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true")
+    form.add_argument("--markdown", action="store_true", help="the table as docs/performance.md has it")
     bench.add_argument("--ops", action="store_true", help="every op too, on 10 tasks of 16 features")
     bench.add_argument(
         "--seeds", type=int, default=0, metavar="N", help="the time until linear-demo is solved, N seeds"

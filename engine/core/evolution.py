@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.core import fec as at_memo
 from engine.core import hurdle as at
+from engine.core.assembly import assemble
 from engine.core.choice import choice
 from engine.core.evaluation import evaluate, evaluate_briefly, probe
 from engine.core.fec import fec_get, fec_put
@@ -42,7 +44,7 @@ class Scoring(NamedTuple):
     constant_bits: np.ndarray  # compact.constants as uint64
     constant_words: np.ndarray  # compact.constants as int64
     decoded: tuple  # programs.Decoded
-    addresses: np.ndarray  # (4,) int64: decoded.words, register bank, zeros, hashes
+    addresses: np.ndarray  # (3,) int64: decoded.words, register bank, zeros
     shape: np.ndarray  # (2,) int64: features, lanes
     scores: np.ndarray  # (D,) float64: of the last evaluation
     scratch: np.ndarray  # (D,) float64
@@ -54,8 +56,11 @@ class Scoring(NamedTuple):
 
 @inner()
 def _prepare(scoring, is_random):
-    """Fuse the compact program and decode it for all groups."""
+    """Fuse the compact program and make it ready to run, as machine code or decoded for all groups."""
     fuse(scoring.compact)
+    if scoring.group.machine.shape[0] > 0:
+        assemble(scoring.group.machine, scoring.compact, scoring.constant_words, scoring.shape[0], scoring.shape[1])
+        return
     for g in range(scoring.group.contexts.shape[0]):
         decode(
             scoring.compact,
@@ -80,70 +85,68 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
     find_live(code, lengths, space.starts, space.first, compact)
     is_random = make_compact(code, constants, lengths, space.starts, space.first, True, compact)
     key = compact_hash(compact, scoring.constant_bits)
-    place = np.int64(key & np.uint64(memo.keys.shape[0] - 1))
-    known = memo.keys[place] == key
+    place = np.int64(key & np.uint64(memo.words.shape[0] - 1))
+    row, scores = memo.words[place], memo.scores[place]
+    known = row[at_memo.KEY] == key
     use_fec = scoring.probe[0] > 0
     if known:
         counters[MEMO_HITS] += 1
     else:
         _prepare(scoring, is_random)
-        memo.keys[place] = key
-        memo.scores[place] = -1.0
-        if scoring.hurdle.whole[at.TRAIN] > 0:
-            memo.short_scores[place] = -1.0
+        row[at_memo.KEY] = key
+        scores[at_memo.SCORE] = scores[at_memo.SHORT_SCORE] = -1.0
         if use_fec:
-            memo.probe_keys[place], memo.probe_steps[place] = probe(
+            row[at_memo.PROBE_KEY], row[at_memo.PROBE_STEPS] = probe(
                 scoring.group,
                 is_random,
                 scoring.probe[0],
                 scoring.probe[1],
-                scoring.addresses[3],
             )
     if use_fec:
-        counters[TRAIN_STEPS] += memo.probe_steps[place]
-        kept = fec_get(fec, memo.probe_keys[place])
+        counters[TRAIN_STEPS] += np.int64(row[at_memo.PROBE_STEPS])
+        kept = fec_get(fec, row[at_memo.PROBE_KEY])
         if kept >= 0.0:
             counters[FEC_HITS] += 1
             return kept
     decoded = not known
     if scoring.hurdle.whole[at.TRAIN] > 0:
-        if memo.short_scores[place] < 0.0:
+        if scores[at_memo.SHORT_SCORE] < 0.0:
             if not decoded:
                 _prepare(scoring, is_random)
                 decoded = True
-            _run_briefly(scoring, is_random, memo, place)
-        counters[TRAIN_STEPS] += memo.short_steps[place]
-        if not clears(scoring.hurdle, memo.short_scores[place]):
+            _run_briefly(scoring, is_random, row, scores)
+        counters[TRAIN_STEPS] += np.int64(row[at_memo.SHORT_STEPS])
+        if not clears(scoring.hurdle, scores[at_memo.SHORT_SCORE]):
             counters[CUT] += 1
             # Never above what a full evaluation has reached: a find has been evaluated in full.
-            reached = min(memo.short_scores[place], scoring.hurdle.levels[at.HIGHEST])
+            reached = min(scores[at_memo.SHORT_SCORE], scoring.hurdle.levels[at.HIGHEST])
             if use_fec:
-                fec_put(fec, memo.probe_keys[place], reached)
+                fec_put(fec, row[at_memo.PROBE_KEY], reached)
             return reached
-    if memo.scores[place] < 0.0:
+    if scores[at_memo.SCORE] < 0.0:
         if not decoded:
             _prepare(scoring, is_random)
-        memo.steps[place] = evaluate(scoring.group, is_random, scoring.scores)
-        memo.scores[place] = _combination(scoring.combination[0], scoring.scores, scoring.scratch)
+        row[at_memo.STEPS] = evaluate(scoring.group, is_random, scoring.scores)
+        scores[at_memo.SCORE] = _combination(scoring.combination[0], scoring.scores, scoring.scratch)
         counters[EVALUATIONS] += 1
-    counters[TRAIN_STEPS] += memo.steps[place]
-    fitness = memo.scores[place]
+    counters[TRAIN_STEPS] += np.int64(row[at_memo.STEPS])
+    fitness = scores[at_memo.SCORE]
     if fitness > scoring.hurdle.levels[at.HIGHEST]:
         scoring.hurdle.levels[at.HIGHEST] = fitness
     if use_fec:
-        fec_put(fec, memo.probe_keys[place], fitness)
+        fec_put(fec, row[at_memo.PROBE_KEY], fitness)
     return fitness
 
 
 @inner()
-def _run_briefly(scoring, is_random, memo, place):
+def _run_briefly(scoring, is_random, row, kept):
     """Run the decoded program up to the hurdle and note what came out."""
     sizes = scoring.hurdle.whole
-    memo.short_steps[place] = evaluate_briefly(
+    row[at_memo.SHORT_STEPS] = evaluate_briefly(
         scoring.group, is_random, sizes[at.TRAIN], sizes[at.VALID], sizes[at.GROUPS], scoring.scores
     )
     scores = scoring.scores[: sizes[at.TASKS]]
-    memo.short_scores[place] = _combination(scoring.combination[0], scores, scoring.scratch)
+    kept[at_memo.SHORT_SCORE] = _combination(scoring.combination[0], scores, scoring.scratch)
 
 
 @inner()

@@ -147,26 +147,20 @@ def _refill(fec, keys, scores, counts):
         fec.counts[fec.older[fec.keys.shape[0]]] = counts[row]
 
 
-class Memo(NamedTuple):
-    """A direct-mapped table: a newer program replaces an older one in its place."""
+KEY, PROBE_KEY, PROBE_STEPS, STEPS, SHORT_STEPS, SCORE, SHORT_SCORE = range(7)
+"""Columns of Memo: hash of the program (0: empty); what the probe gave; training steps of the evaluation and of the hurdle's short run;
+and, float64, their scores (-1: not run)."""
 
-    keys: np.ndarray  # (size,) uint64; 0: empty
-    probe_keys: np.ndarray  # (size,) uint64
-    probe_steps: np.ndarray  # (size,) int64
-    scores: np.ndarray  # (size,) float64; -1: not evaluated
-    steps: np.ndarray  # (size,) int64
-    short_scores: np.ndarray  # (size,) float64: of the hurdle's short run; -1: not run
-    short_steps: np.ndarray  # (size,) int64
+
+class Memo(NamedTuple):
+    """A direct-mapped table: a newer program replaces an older one in its place. A row is a line of the processor's cache."""
+
+    words: np.ndarray  # (size, 8) uint64
+    scores: np.ndarray  # the same memory as float64
 
 
 def new_memo(size: int = 1 << 17) -> Memo:
     """Return an empty memo; size: a power of two."""
-    return Memo(
-        np.zeros(size, np.uint64),
-        np.zeros(size, np.uint64),
-        np.zeros(size, np.int64),
-        np.full(size, -1.0),
-        np.zeros(size, np.int64),
-        np.full(size, -1.0),
-        np.zeros(size, np.int64),
-    )
+    raw = np.zeros(8 * size + 8, np.uint64)
+    words = raw[-raw.ctypes.data % 64 // 8 :][: 8 * size].reshape(size, 8)
+    return Memo(words, words.view(np.float64))

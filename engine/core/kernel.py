@@ -8,7 +8,6 @@ so that memory accesses are whole vectors and no alias check stands between them
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from functools import cache
 
 from llvmlite import ir
@@ -17,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from engine.core import context as at
-from engine.core import vector_math
+from engine.core import endings, vector_math
 from engine.core.lanes import BITS, DOUBLE, I64, MASK, POINTER, VECTOR, WIDTH, Lanes
 from engine.core.op_bodies import BODIES, Extra
 
@@ -295,57 +294,24 @@ def after_training_classes(
         prediction, label, alive, steps, hashes, limit, classes = arguments[2:]
         lanes = Lanes(builder, *shape)
         prediction, label, alive, steps = (builder.inttoptr(x, POINTER) for x in (prediction, label, alive, steps))
-        limit, zero, all_set = lanes.splat(limit), lanes.splat(0.0), lanes.splat_bits(-1)
+        good = endings.softmax(lanes, prediction, label, lanes.splat(limit), classes)
         masks = []
         for chunk in range(lanes.chunks):
-            largest = cgutils.alloca_once_value(builder, lanes.load(prediction, chunk))
-            total = cgutils.alloca_once_value(builder, zero)
-            good = cgutils.alloca_once_value(builder, all_set)
-            with _each_class(lanes, classes, chunk) as place:
-                value, before = lanes.load(prediction, place), builder.load(largest, typ=VECTOR)
-                builder.store(builder.select(builder.fcmp_ordered(">", value, before), value, before), largest)
-            with _each_class(lanes, classes, chunk) as place:
-                shifted = builder.fsub(lanes.load(prediction, place), builder.load(largest, typ=VECTOR))
-                value = vector_math.exp(lanes, shifted)
-                lanes.store(value, prediction, place)
-                builder.store(builder.fadd(builder.load(total, typ=VECTOR), value), total)
-            with _each_class(lanes, classes, chunk) as place:
-                value = builder.fdiv(lanes.load(prediction, place), builder.load(total, typ=VECTOR))
-                lanes.store(value, prediction, place)
-                error = lanes.intrinsic("fabs", builder.fsub(lanes.load(label, place), value))
-                near = builder.sext(builder.fcmp_ordered("<=", error, limit), BITS)
-                builder.store(builder.and_(builder.load(good, typ=BITS), near), good)
             before = lanes.load(alive, chunk, BITS)
             lanes.store(builder.sub(lanes.load(steps, chunk, BITS), before), steps, chunk)
-            now = builder.and_(before, builder.load(good, typ=BITS))
+            now = builder.and_(before, builder.sext(good[chunk], BITS))
             lanes.store(now, alive, chunk)
             masks.append(now)
-        _mix_class_errors(lanes, hashes, prediction, label, masks, classes)
-        with cgutils.for_range_slice(builder, classes, ir.Constant(I64, shape[0]), ir.Constant(I64, 1)) as (one, _):
-            for chunk in range(lanes.chunks):
-                lanes.store(zero, prediction, lanes.add(lanes.multiply(one, lanes.chunks), chunk))
+        hashed = builder.icmp_unsigned("!=", hashes, ir.Constant(I64, 0))
+        failed = lanes.splat(at.FAILED_ERROR)
+        with builder.if_then(hashed), endings.class_errors(lanes, prediction, label, classes) as errors:
+            alive_now = [builder.trunc(mask, MASK) for mask in masks]
+            seen = [builder.select(good, error, failed) for good, error in zip(alive_now, errors)]
+            _mix_errors(lanes, hashes, seen)
+        endings.zero_beyond(lanes, prediction, classes)
         return _any_alive(lanes, masks)
 
     return signature, generate
-
-
-@contextmanager
-def _each_class(lanes: Lanes, classes, chunk: int):
-    """Emit a loop over the classes' elements; yields the index of the element's vector of this chunk."""
-    with cgutils.for_range(lanes.builder, classes) as loop:
-        yield lanes.add(lanes.multiply(loop.index, lanes.chunks), chunk)
-
-
-def _mix_class_errors(lanes: Lanes, hashes, prediction, label, masks: list, classes) -> None:
-    builder = lanes.builder
-    some = builder.icmp_unsigned("!=", hashes, ir.Constant(I64, 0))
-    with builder.if_then(some), cgutils.for_range(builder, classes) as loop:
-        seen = []
-        for chunk, mask in enumerate(masks):
-            place = lanes.add(lanes.multiply(loop.index, lanes.chunks), chunk)
-            error = lanes.intrinsic("fabs", builder.fsub(lanes.load(label, place), lanes.load(prediction, place)))
-            seen.append(builder.select(builder.trunc(mask, MASK), error, lanes.splat(at.FAILED_ERROR)))
-        _mix_errors(lanes, hashes, seen)
 
 
 @intrinsic(prefer_literal=True)
@@ -363,15 +329,7 @@ def after_validation_classes(typing_context, features, lanes, prediction, label,
         lanes = Lanes(builder, *shape)
         prediction, label, alive, totals = (builder.inttoptr(x, POINTER) for x in (prediction, label, alive, totals))
         masks, seen = [], []
-        for chunk in range(lanes.chunks):
-            largest = cgutils.alloca_once_value(builder, lanes.load(prediction, chunk))
-            right = cgutils.alloca_once_value(builder, lanes.load(label, chunk))
-            with _each_class(lanes, classes, chunk) as place:
-                value, before = lanes.load(prediction, place), builder.load(largest, typ=VECTOR)
-                better = builder.fcmp_ordered(">", value, before)
-                builder.store(builder.select(better, value, before), largest)
-                builder.store(builder.select(better, lanes.load(label, place), builder.load(right, typ=VECTOR)), right)
-            wrong = builder.fsub(lanes.splat(1.0), builder.load(right, typ=VECTOR))
+        for chunk, wrong in enumerate(endings.misclassified(lanes, prediction, label, classes)):
             lanes.store(builder.fadd(lanes.load(totals, chunk), wrong), totals, chunk)
             now = lanes.load(alive, chunk, BITS)
             masks.append(now)
@@ -438,7 +396,9 @@ def _build(F: int, L: int, V: int):
         zero_words(steps, L)
         zero_words(fitness, L)
         zero_words(load_word(ctx + 8 * at.BANK), load_word(ctx + 8 * at.BANK_WORDS))
+        running = 0
         for lane in range(L):
+            running -= load_word(active + 8 * lane)
             # In training `alive` says which lanes go on; validation uses the second half of the array.
             store_word(alive + 8 * lane, load_word(active + 8 * lane))
         interpret(F, L, code, setup_count, scratch, random)
@@ -500,7 +460,7 @@ def _build(F: int, L: int, V: int):
                 if load_word(alive + 8 * lane) == 0:
                     continue
                 if load_word(valid_alive + 8 * lane) == 0:
-                    if epoch + 1 < epochs and left != 0:
+                    if epoch + 1 < epochs and running > 1:
                         store_word(ctx + 8 * at.PARTIAL_FAILURE, 1)
                     continue
                 total = load_double(totals + 8 * lane)

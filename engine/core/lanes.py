@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from llvmlite import ir
 
 WIDTH = 4
-"""Lanes in one machine vector: 256 bits, which every recent x86-64 has and LLVM prefers even where there are 512."""
+"""Lanes in one machine vector of the interpreter: 256 bits, which every recent x86-64 has."""
 
 I1, I32, I64, DOUBLE = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 POINTER = ir.PointerType()
@@ -24,13 +24,21 @@ Value = ir.Value
 Index = "int | ir.Value"
 
 
-class Lanes:
-    """A builder that knows the shape: F features and a number of lanes that is a multiple of WIDTH."""
+class Held:
+    """A register whose vectors are at hand: read from them; written to them, and to memory where it has an address."""
 
-    def __init__(self, builder: ir.IRBuilder, features: int, lanes: int):
-        assert lanes % WIDTH == 0
-        self.builder, self.features, self.lanes = builder, features, lanes
-        self.chunks = lanes // WIDTH
+    def __init__(self, values: Sequence[Value | None], address: Value | None = None):
+        self.values, self.address = list(values), address
+
+
+class Lanes:
+    """A builder that knows the shape: F features and a number of lanes that is a multiple of a vector's width."""
+
+    def __init__(self, builder: ir.IRBuilder, features: int, lanes: int, width: int = WIDTH):
+        assert lanes % width == 0
+        self.builder, self.features, self.lanes, self.width = builder, features, lanes, width
+        self.chunks = lanes // width
+        self.vector, self.mask, self.bits = (ir.VectorType(kind, width) for kind in (DOUBLE, I1, I64))
         self.module = builder.module
 
     # constants -----------------------------------------------------------------------------------------------------
@@ -38,16 +46,16 @@ class Lanes:
     def splat(self, value: float | Value) -> Value:
         """Return a vector with `value` in every lane."""
         if isinstance(value, (int, float)):
-            return ir.Constant(VECTOR, [float(value)] * WIDTH)
-        return self._splat(value, VECTOR)
+            return ir.Constant(self.vector, [float(value)] * self.width)
+        return self._splat(value, self.vector)
 
     def splat_bits(self, value: int) -> Value:
         """Return an integer vector with `value` in every lane."""
-        return ir.Constant(BITS, [value] * WIDTH)
+        return ir.Constant(self.bits, [value] * self.width)
 
     def _splat(self, value: Value, kind: ir.VectorType) -> Value:
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(I32, 0))
-        zeros = ir.Constant(ir.VectorType(I32, WIDTH), [0] * WIDTH)
+        zeros = ir.Constant(ir.VectorType(I32, self.width), [0] * self.width)
         return self.builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
     # memory --------------------------------------------------------------------------------------------------------
@@ -70,17 +78,24 @@ class Lanes:
         """Multiply an index by a constant."""
         return a * b if isinstance(a, int) else self.builder.mul(a, ir.Constant(I64, b))
 
-    def at(self, pointer: Value, index: int | Value, kind: ir.Type = VECTOR) -> Value:
+    def at(self, pointer: Value, index: int | Value, kind: ir.Type | None = None) -> Value:
         """Return the address of the index-th vector behind `pointer`."""
+        kind = kind or self.vector
         return self.builder.gep(pointer, [self.index(index)], source_etype=kind)
 
-    def load(self, pointer: Value, index: int | Value, kind: ir.Type = VECTOR) -> Value:
-        """Load the index-th vector behind `pointer` (32-byte aligned)."""
-        return self.builder.load(self.at(pointer, index, kind), typ=kind, align=32)
+    def load(self, pointer: Value | Held, index: int | Value, kind: ir.Type | None = None) -> Value:
+        """Load the index-th vector behind `pointer`, which is aligned to a vector's size."""
+        if isinstance(pointer, Held):
+            return pointer.values[index]
+        kind = kind or self.vector
+        return self.builder.load(self.at(pointer, index, kind), typ=kind, align=8 * self.width)
 
-    def store(self, value: Value, pointer: Value, index: int | Value) -> None:
-        """Store a vector as the index-th behind `pointer` (32-byte aligned)."""
-        self.builder.store(value, self.at(pointer, index, value.type), align=32)
+    def store(self, value: Value, pointer: Value | Held, index: int | Value) -> None:
+        """Store a vector as the index-th behind `pointer`, which is aligned to a vector's size."""
+        if isinstance(pointer, Held):
+            pointer.values[index] = value
+            pointer = pointer.address
+        self.builder.store(value, self.at(pointer, index, value.type), align=8 * self.width)
 
     # control -------------------------------------------------------------------------------------------------------
 
@@ -122,15 +137,15 @@ class Lanes:
     def intrinsic(self, name: str, *arguments: Value) -> Value:
         """Call an LLVM intrinsic on vectors, for example "sqrt"."""
         kind = arguments[0].type
-        suffix = f"v{WIDTH}f64" if kind == VECTOR else "f64"
+        suffix = f"v{self.width}f64" if kind == self.vector else "f64"
         function_type = ir.FunctionType(kind, [kind] * len(arguments))
         return self.builder.call(self._declare(f"llvm.{name}.{suffix}", function_type), arguments)
 
     def libm(self, name: str, value: Value) -> Value:
         """Call a function of the C mathematics library lane by lane."""
         function = self._declare(name, ir.FunctionType(DOUBLE, [DOUBLE]))
-        result: Value = ir.Constant(VECTOR, ir.Undefined)
-        for lane in range(WIDTH):
+        result: Value = ir.Constant(self.vector, ir.Undefined)
+        for lane in range(self.width):
             position = ir.Constant(I32, lane)
             one = self.builder.call(function, [self.builder.extract_element(value, position)])
             result = self.builder.insert_element(result, one, position)
@@ -149,13 +164,13 @@ class Lanes:
 
     def to_bits(self, value: Value) -> Value:
         """Reinterpret doubles as integers."""
-        return self.builder.bitcast(value, BITS)
+        return self.builder.bitcast(value, self.bits)
 
     def from_bits(self, value: Value) -> Value:
         """Reinterpret integers as doubles."""
-        return self.builder.bitcast(value, VECTOR)
+        return self.builder.bitcast(value, self.vector)
 
     def any(self, mask: Value) -> Value:
         """Return an i1: whether any lane of an i1 vector is set."""
-        packed = self.builder.bitcast(mask, ir.IntType(WIDTH))
-        return self.builder.icmp_unsigned("!=", packed, ir.Constant(ir.IntType(WIDTH), 0))
+        packed = self.builder.bitcast(mask, ir.IntType(self.width))
+        return self.builder.icmp_unsigned("!=", packed, ir.Constant(ir.IntType(self.width), 0))

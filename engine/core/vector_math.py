@@ -6,7 +6,7 @@ never fused ones, so that results do not depend on the processor.
 
 from __future__ import annotations
 
-from engine.core.lanes import BITS, Lanes, Value
+from engine.core.lanes import Lanes, Value
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 _LOG2_E = 1.4426950408889634074
@@ -128,7 +128,7 @@ def _ratio(lanes: Lanes, x: Value, numerator: tuple[float, ...], denominator: tu
 def random_bits(lanes: Lanes, state: Value, chunk: int) -> Value:
     """Draw 64 random bits for each lane of a chunk with xoshiro256+; `state` points at 4 words a lane, word-major."""
     b = lanes.builder
-    words = [lanes.load(state, word * lanes.chunks + chunk, BITS) for word in range(4)]
+    words = [lanes.load(state, word * lanes.chunks + chunk, lanes.bits) for word in range(4)]
     s0, s1, s2, s3 = words
     result = b.add(s0, s3)
     shifted = b.shl(s1, lanes.splat_bits(17))
