@@ -52,7 +52,7 @@ class Archipelago:
     ) -> list[SliceReport]:
         """Run all islands to their ends on so many threads; return the last report of each that has a result.
 
-        on_report: called with an island's index and its report after each of its rounds, from any thread.
+        on_report: called with an island's index and its report after each of its rounds, and when others end it.
         """
         islands = [
             Search.start(self.spec.for_island(index), island_seed(self.seed, index), index=index)
@@ -76,7 +76,8 @@ class Archipelago:
         for index, island in enumerate(islands):
             if not island.finished:
                 reason = "solved elsewhere" if self._solved is not None else "interrupted"
-                self._reports[index] = island.conclude(reason)
+                self._reports[index] = report = island.conclude(reason)
+                on_report(index, report)
         return [report for report in self._reports if report is not None and report.result is not None]
 
     def _ready(self, running: Collection[int]) -> list[int]:

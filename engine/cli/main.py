@@ -97,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, metavar="N")
     search.add_argument("--max-seconds", type=_seconds, metavar="T", help="end after so much engine time")
     search.add_argument(
+        "--max-individuals", type=_whole(1, 10**15), metavar="N",
+        help="end after N programs instead of after a time: the same on every machine",
+    )  # fmt: skip
+    search.add_argument(
+        "--record", metavar="FILE", help="keep the search with curve and ancestry as a bundle (.jsonl or .jsonl.gz)"
+    )
+    search.add_argument(
         "--workers",
         type=_whole(1, 256),
         default=1,

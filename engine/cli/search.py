@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import signal
 import sys
 import threading
@@ -11,9 +12,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TextIO
 
-from engine.cli.common import dump_json, parse_json, parse_toml, read_text
+from engine.bundle.collect import Collector
+from engine.cli.common import Refusal, dump_json, parse_json, parse_toml, read_text
 from engine.presets import preset
 from engine.spec import MigrationSpec, SearchSpec
 
@@ -28,6 +31,7 @@ def main(args: argparse.Namespace) -> int:
     _check_tasks(spec, args.seed)
     seeds = [args.seed + worker * _WORKER_SEED_STEP for worker in range(args.workers)]
     progress = Progress(sys.stderr)
+    record = Record(args.record, spec) if args.record else None
     with interruptible() as stop:
         progress.say("compiling, or loading what an earlier run compiled …")
         began = time.perf_counter()
@@ -35,14 +39,17 @@ def main(args: argparse.Namespace) -> int:
         compile_seconds = time.perf_counter() - began
         progress.say(f"ready after {compile_seconds:.1f} s; searching with seed {args.seed}")
         if spec.islands > 1:
-            outcomes = _run_islands(spec, args.seed, args.workers, stop, progress)
+            outcomes = _run_islands(spec, args.seed, args.workers, stop, progress, record)
         else:
-            outcomes = _run_all(spec, seeds, stop, progress)
+            outcomes = _run_all(spec, seeds, stop, progress, record)
     progress.end()
     if not outcomes:
         print("python -m engine search: interrupted before there was anything to keep", file=sys.stderr)
         return 130
     summary = _summary(outcomes, compile_seconds)
+    if record is not None:
+        record.write(summary["seed"])
+        progress.say(f"recorded in {args.record}")
     print(dump_json(summary) if args.json else _text(summary))
     return 130 if stop.is_set() else 0
 
@@ -53,6 +60,10 @@ def _spec(args: argparse.Namespace) -> SearchSpec:
         spec = spec.with_changes(islands=args.islands, migration=spec.migration or MigrationSpec())
     if args.max_seconds is not None:
         spec = spec.with_changes(stop=replace(spec.stop, max_seconds=args.max_seconds))
+    if args.max_individuals is not None:
+        # A limit in programs is exact, one in seconds is not: together they would not be.
+        stop = replace(spec.stop, max_total_individuals=args.max_individuals, max_seconds=args.max_seconds)
+        spec = spec.with_changes(stop=stop)
     return spec
 
 
@@ -73,6 +84,32 @@ def read_spec(path: str) -> SearchSpec:
     return SearchSpec.from_json(parse_toml(text, "--spec") if path.endswith(".toml") else parse_json(text, "--spec"))
 
 
+class Record:
+    """A bundle of the search that is reported, written when it has ended. Raises Refusal if the file cannot be."""
+
+    def __init__(self, path: str, spec: SearchSpec):
+        self.path, self.spec = Path(path), spec
+        self._collectors: dict[int, Collector] = {}
+        if self.path.is_dir() or not self.path.resolve().parent.is_dir():
+            raise Refusal(f"--record: {path} is no file that can be written")
+
+    def of(self, seed: int) -> Collector:
+        """Return the collector of the search with this seed."""
+        return self._collectors.setdefault(seed, Collector(self.spec, seed))
+
+    def write(self, seed: int) -> None:
+        """Write the search with this seed, whole or not at all."""
+        part = self.path.with_name(self.path.name + ".part")
+        try:
+            with part.open("wb") as raw:
+                packs = self.path.name.endswith(".gz")
+                with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if packs else contextlib.nullcontext(raw) as file:
+                    self.of(seed).write(file)
+            part.replace(self.path)
+        except OSError as error:
+            raise Refusal(f"--record: cannot write {self.path}: {error.strerror}") from None
+
+
 def _warm_up(spec: SearchSpec, seed: int) -> None:
     """Go through all that a search does with one that is thrown away, so that nothing is left to compile."""
     from engine.search import Search
@@ -83,26 +120,33 @@ def _warm_up(spec: SearchSpec, seed: int) -> None:
     search.checkpoint()
 
 
-def _run_all(spec: SearchSpec, seeds: list[int], stop: threading.Event, progress: Progress) -> list[tuple[int, Any]]:
+def _run_all(
+    spec: SearchSpec, seeds: list[int], stop: threading.Event, progress: Progress, record: Record | None
+) -> list[tuple[int, Any]]:
     """Run one search a seed, each in its own thread (compiled code releases the interpreter lock).
 
     When one is solved, the others end too. Returns (seed, last report) of those that have a result.
     """
     from engine.search import Search
 
+    collectors = [record.of(seed) if record else None for seed in seeds]
     over = threading.Event()
 
     def ends() -> bool:
         return stop.is_set() or over.is_set()
 
     def run(position: int) -> Any:
-        search = Search.start(spec, seeds[position])
+        search, collector = Search.start(spec, seeds[position]), collectors[position]
         report = None
         while not search.finished and not ends():
             report = search.run(seconds=_SLICE_SECONDS, should_stop=ends)
             progress.update(position, report)
+            if collector is not None:
+                collector.take(0, report)
         if not search.finished:
             report = search.conclude("interrupted" if stop.is_set() else "solved elsewhere")
+            if collector is not None and report.result is not None:
+                collector.take(0, report)
         if report is not None and report.result is not None and report.result.solved:
             over.set()
         return report
@@ -118,12 +162,19 @@ def _run_all(spec: SearchSpec, seeds: list[int], stop: threading.Event, progress
 
 
 def _run_islands(
-    spec: SearchSpec, seed: int, workers: int, stop: threading.Event, progress: Progress
+    spec: SearchSpec, seed: int, workers: int, stop: threading.Event, progress: Progress, record: Record | None
 ) -> list[tuple[int, Any]]:
     """Run a search of several islands; returns (seed, last report) of those that have a result."""
     from engine.archipelago import Archipelago
 
-    reports = Archipelago(spec, seed).run(workers=workers, should_stop=stop.is_set, on_report=progress.update)
+    collector = record.of(seed) if record else None
+
+    def on_report(index: int, report: Any) -> None:
+        progress.update(index, report)
+        if collector is not None:
+            collector.take(index, report)
+
+    reports = Archipelago(spec, seed).run(workers=workers, should_stop=stop.is_set, on_report=on_report)
     return [(seed, report) for report in reports]
 
 
