@@ -244,6 +244,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 30.0,
         "options": {"queue": "default", "expires": 30},
     },
+    "imports": {
+        "task": "experiments.import_job",
+        "schedule": 10.0,
+        "options": {"queue": "default", "expires": 10},
+    },
     "check-datasets": {
         "task": "experiments.check_dataset_job",
         "schedule": 30.0,

@@ -57,6 +57,7 @@ LAUNCH = Rule(everybody, researchers)
 LAUNCH_ON = Rule(by_visibility, researchers)
 ACCOUNT = Rule(everybody, signed_in)
 ADMINISTRATOR = Rule(administrators)
+OWN = Rule(steerers)
 NOTHING = Rule(nobody)
 """What is about things that only its query names: without one there is nothing; its own tests ask with one."""
 
@@ -70,6 +71,9 @@ RULES = {
     "experiments:launch": LAUNCH,
     "experiments:trial": OPEN,
     "experiments:search-toml": READ,
+    "experiments:search-bundle": LAUNCH_ON,
+    "experiments:import-new": LAUNCH,
+    "experiments:import": OWN,
     "experiments:search-curve": READ,
     "experiments:search-curve-csv": READ,
     "experiments:search": READ,
@@ -142,6 +146,9 @@ RULES = {
     "api:search-stop": STEER,
     "api:search-extend": STEER,
     "api:search-curve": READ,
+    "api:search-bundle": LAUNCH_ON,
+    "api:imports": LAUNCH,
+    "api:import": OWN,
     "api:search-finds": READ,
     "api:search-best": READ,
     "api:algorithms": OPEN,

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
-from webapp.experiments.models import Dataset, Evaluation, Measurement, Note, Study, Trial
+from webapp.experiments.models import BundleImport, Dataset, Evaluation, Measurement, Note, Study, Trial
 from webapp.people.models import Role
 from webapp.people.services import accounts, invitations, tokens
 
@@ -69,7 +69,9 @@ def world(make_search, run, owner, stranger, administrator, django_user_model, s
     trial = Trial.objects.create(key="abc", asker="somebody", spec=search.spec)
     invitation, secret = invitations.invite(by=administrator)
     token, _secret = tokens.create_token(user=owner, name="a", scope="read")
+    brought = BundleImport.objects.create(owner=owner, name="bundle.jsonl", state="done")
     same = {
+        "import_id": brought.pk,
         "user_id": owner.pk, "token_id": token.pk, "invitation_id": invitation.pk, "secret": secret,
         "code": "ko",
         "key": trial.key,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from engine.algorithm import Algorithm as Program
 from engine.spec import SearchSpec
 from webapp.experiments import code, words
-from webapp.experiments.models import Algorithm, Discovery, Evaluation, Find, Search
+from webapp.experiments.models import Algorithm, BundleImport, Discovery, Evaluation, Find, ImportedSearch, Search
 from webapp.experiments.services.gallery import annotation_of
 from webapp.experiments.specs import read_spec
 
@@ -79,7 +79,29 @@ def progress(row: Search, spec: SearchSpec) -> float | None:
 
 
 def search_detail(request, row: Search) -> dict[str, Any]:
-    return {**search(request, row), "spec": row.spec, "baselines": row.baselines}
+    return {**search(request, row), "spec": row.spec, "baselines": row.baselines, "imported": imported(row)}
+
+
+def imported(row: Search) -> dict[str, Any] | None:
+    one = ImportedSearch.objects.filter(search=row).first()
+    if one is None:
+        return None
+    return {
+        "instance": one.origin.get("instance", ""),
+        "author": one.origin.get("author", ""),
+        "scores": one.scores_computed,
+        "problem": one.scores_failed,
+        **{name: getattr(one, name) for name in ("imported_at", "checked_at", "finds", "individuals", "waits_for")},
+    }
+
+
+def bundle_import(request, row: BundleImport) -> dict[str, Any]:
+    """Return what became of a bundle; searches that the caller may not see are named all the same: they are in the bundle."""
+    return {
+        "url": url(request, row.get_absolute_url()),
+        "searches": [{**one, "search_id": one["search"]} for one in row.outcome],
+        **{name: getattr(row, name) for name in ("id", "name", "state", "reason", "visibility", "asked_at", "done_at")},
+    }
 
 
 def discovery(request, row: Discovery) -> dict[str, Any]:

@@ -40,6 +40,43 @@ class FindOut(Schema):
     found_at: datetime
 
 
+class ImportedOut(Schema):
+    """Where an imported search comes from, and what of it was checked here."""
+
+    instance: str = Field(description="Host of the installation that ran it; empty for the command line.")
+    author: str = Field(description="Whose it was there.")
+    imported_at: datetime
+    checked_at: datetime
+    finds: int = Field(description="Programs that were checked against their digests.")
+    individuals: int = Field(description="Steps of the ancestry that were made again.")
+    scores: int = Field(description="Scores that were computed anew and came out the same.")
+    waits_for: list[str] = Field(description="Data sets that the other scores wait for.")
+    problem: str = Field(description="What is wrong with scores that were computed after the import.")
+
+
+class ImportedSearchOut(Schema):
+    """A search of a bundle."""
+
+    search_id: int
+    title: str
+    known: bool = Field(description="Whether it was here already; then nothing was changed.")
+    same: bool = Field(description="Whether what was here has the same content.")
+
+
+class ImportOut(Schema):
+    """A bundle of searches that was brought in."""
+
+    id: int
+    url: str
+    name: str
+    state: Literal["waiting", "done", "refused"]
+    reason: str = Field(description="What is wrong with it, and where.")
+    visibility: Visibility
+    asked_at: datetime
+    done_at: datetime | None
+    searches: list[ImportedSearchOut]
+
+
 class SearchOut(Schema):
     """A search."""
 
@@ -76,6 +113,7 @@ class SearchDetail(SearchOut):
 
     spec: dict[str, Any]
     baselines: dict[str, Any] = Field(description="Scores of hand-designed models on the same tasks.")
+    imported: ImportedOut | None = Field(description="Of a search that was run elsewhere.")
 
 
 class LaunchIn(Strict):

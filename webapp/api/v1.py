@@ -7,7 +7,7 @@ from http import HTTPStatus
 from django.http import HttpRequest
 from ninja import NinjaAPI
 
-from webapp.api import account, algorithms, datasets, searches, specs, studies
+from webapp.api import account, algorithms, datasets, imports, searches, specs, studies
 from webapp.api.caller import Token
 from webapp.api.problems import CONTENT_TYPE, add_handlers
 from webapp.api.wire import FiniteRenderer, StrictParser
@@ -84,5 +84,5 @@ api = Api(
     renderer=FiniteRenderer(),
 )
 add_handlers(api)
-for module in (searches, algorithms, datasets, studies, specs, account):
+for module in (searches, imports, algorithms, datasets, studies, specs, account):
     api.add_router("", module.router)

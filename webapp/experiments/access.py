@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from webapp.experiments.models import Algorithm, Find, Search, Trial
+from webapp.experiments.models import Algorithm, BundleImport, Find, Search, Trial
 from webapp.people.roles import is_administrator, is_researcher
 
 PUBLIC, UNLISTED, PRIVATE = Search.Visibility.values
@@ -86,6 +86,15 @@ def listed_algorithms(user) -> QuerySet[Algorithm]:
 def readable_algorithms(user) -> QuerySet[Algorithm]:
     """Return the algorithms that the user may open: published ones, and those of searches that they may open."""
     return Algorithm.objects.filter(Q(published_at__isnull=False) | Q(pk__in=readable_finds(user).values("algorithm")))
+
+
+def readable_imports(user) -> QuerySet[BundleImport]:
+    """Return the imports of bundles that the user may open: their own; nobody's, for who may launch without an account."""
+    if is_administrator(user):
+        return BundleImport.objects.all()
+    if user.is_authenticated:
+        return BundleImport.objects.filter(owner=user)
+    return BundleImport.objects.filter(owner=None) if may_launch(user) else BundleImport.objects.none()
 
 
 def get_search(user, search_id: int, *, related: tuple[str, ...] = ()) -> Search:

@@ -34,6 +34,8 @@ def words(event: Event) -> str:
     match event.kind:
         case "launched":
             return _("Launched by %(name)s") % {"name": by} if by else _("Launched")
+        case "imported":
+            return _with_name(_("Imported"), by)
         case "turn":
             turns = data.get("turns", 1)
             return ngettext(

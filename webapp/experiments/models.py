@@ -6,7 +6,10 @@ attempt number (the fencing token) is still the row's.
 
 from __future__ import annotations
 
+import uuid
+
 from django.conf import settings
+from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length, Now
@@ -14,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from engine.evaluation_version import EVALUATION_VERSION
 from webapp.experiments.fields import ExactJSONField
 
 models.BinaryField.register_lookup(Length)
@@ -52,7 +56,10 @@ class Counters(models.Model):
 
 
 class Search(Counters):
-    """One search: a specification, a seed, and how far it has come."""
+    """One search: a specification, a seed, and how far it has come.
+
+    uid: the same wherever it is imported. evaluation_version: the engine's, by which its scores can be had again.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", _("Waiting")
@@ -73,6 +80,7 @@ class Search(Counters):
     ACTIVE = (State.QUEUED, State.STARTING, State.RUNNING, State.PAUSING, State.STOPPING)
     ENDED = (State.STOPPED, State.FINISHED, State.FAILED)
 
+    uid = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), unique=True, editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="searches"
     )
@@ -80,6 +88,7 @@ class Search(Counters):
     spec = ExactJSONField()
     spec_name = models.CharField(max_length=100, default="custom", db_index=True)
     seed = models.BigIntegerField()
+    evaluation_version = models.PositiveSmallIntegerField(default=EVALUATION_VERSION, db_default=1)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
     priority = models.SmallIntegerField(default=0)
@@ -472,6 +481,7 @@ class Study(models.Model):
     varied: the fields that differ between its searches, as dotted paths; Search.study_values holds each one's values.
     """
 
+    uid = models.UUIDField(default=uuid.uuid4, db_default=RandomUUID(), unique=True, editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="studies"
     )
@@ -540,6 +550,7 @@ class Trial(models.Model):
         return f"trial {self.key}"
 
 
-from webapp.experiments.gallery_models import Discovery, GalleryChange  # noqa: E402, F401  (Django finds models here)
+from webapp.experiments.bundle_models import BundleImport, ImportedSearch  # noqa: E402, F401  (Django finds models here)
+from webapp.experiments.gallery_models import Discovery, GalleryChange  # noqa: E402, F401
 from webapp.experiments.marks_models import Note, Star, Tag  # noqa: E402, F401
 from webapp.experiments.queue_models import Arrival, QueuePause, Worker  # noqa: E402, F401

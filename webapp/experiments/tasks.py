@@ -10,6 +10,7 @@ from webapp.experiments.services.datasets import check_dataset, check_next
 from webapp.experiments.services.dispatch import unsent
 from webapp.experiments.services.evaluate import evaluate_all
 from webapp.experiments.services.gallery import refresh_pending
+from webapp.experiments.services.imports import run_import, run_waiting
 from webapp.experiments.services.measure import measure_all
 from webapp.experiments.services.recanonical import renew_for
 from webapp.experiments.services.slices import Outcome, run_next
@@ -55,6 +56,12 @@ def canonical_job() -> int:
 def check_dataset_job(dataset_id: int | None = None) -> int | None:
     """Check an uploaded data set; without a number the one that has waited longest."""
     return check_next() if dataset_id is None else check_dataset(dataset_id=dataset_id)
+
+
+@shared_task(name="experiments.import_job", ignore_result=True)
+def import_job(import_id: int | None = None) -> int:
+    """Import a bundle; without a number all that wait."""
+    return run_waiting() if import_id is None else int(run_import(import_id=import_id) is not None)
 
 
 @shared_task(name="experiments.trial_job", ignore_result=True)

@@ -7,7 +7,7 @@ as a few long texts that PostgreSQL takes apart, and waypoints are made from the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ _UNCHANGED = _encode({"edits": []})
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class Row:
     """One individual on its way into the table. parent_island: its id, None where it is the same island."""
 
     birth: int
@@ -53,27 +53,32 @@ def record_individuals(island: Island, individuals: Sequence) -> None:
     if not individuals:
         return
     rows = _rows(island, individuals)
+    store_rows(island.pk, rows.values())
+    record_waypoints(island.pk, rows)
+
+
+def store_rows(island_id: int, rows: Collection[Row]) -> None:
+    """Store rows of an island as they are; those that are there already stay."""
     with connection.cursor() as cursor:
         cursor.execute(
             _INSERT,
             [
-                island.pk,
-                _array(row.birth for row in rows.values()),
-                _array(row.parent for row in rows.values()),
-                _array(row.parent_island for row in rows.values()),
-                _array(row.depth for row in rows.values()),
-                _array(row.mutation for row in rows.values()),
-                _SEPARATOR.join(_text(row.change) for row in rows.values()),
-                _array(row.score for row in rows.values()),
+                island_id,
+                _array(row.birth for row in rows),
+                _array(row.parent for row in rows),
+                _array(row.parent_island for row in rows),
+                _array(row.depth for row in rows),
+                _array(f'"{row.mutation}"' for row in rows),
+                _SEPARATOR.join(_text(row.change) for row in rows),
+                _array(row.score for row in rows),
             ],
         )
-    _record_waypoints(island, rows)
 
 
-def _rows(island: Island, individuals: Sequence) -> dict[int, _Row]:
+def _rows(island: Island, individuals: Sequence) -> dict[int, Row]:
     islands = _islands(island, individuals)
     depths = _parents_depths(island, islands, individuals)
-    rows: dict[int, _Row] = {}
+    rows: dict[int, Row] = {}
     for one in individuals:
         parent_island = None if one.parent_island is None else islands[one.parent_island]
         depth = 0
@@ -83,7 +88,7 @@ def _rows(island: Island, individuals: Sequence) -> dict[int, _Row]:
                 raise ValueError(f"ancestry: birth {one.birth} came before its parent {one.parent}")
             depth = before + 1
         depths[island.pk, one.birth] = depth
-        rows[one.birth] = _Row(
+        rows[one.birth] = Row(
             one.birth, one.parent, parent_island, depth, one.mutation, one.change, finite(one.score)
         )  # fmt: skip
     return rows
@@ -123,14 +128,14 @@ def _text(change: dict[str, Any]) -> str:
     return _UNCHANGED if change.get("edits") == [] else _encode(change)
 
 
-def _record_waypoints(island: Island, rows: dict[int, _Row]) -> None:
-    """Store a waypoint for each row that is due for one."""
+def record_waypoints(island_id: int, rows: dict[int, Row]) -> None:
+    """Store a waypoint for each row that is due for one; their lines must be stored or among them."""
     programs: dict[tuple[int, int], dict[str, list]] = {}
     waypoints = []
     for row in rows.values():
         if not row.depth or row.depth % lineage.STRETCH:
             continue
-        line = _line(island.pk, row, rows)
+        line = _line(island_id, row, rows)
         base = line[0]
         if base.depth and (base.island_id, base.birth) not in programs:
             stored = Waypoint.objects.values_list("program", flat=True)
@@ -138,21 +143,21 @@ def _record_waypoints(island: Island, rows: dict[int, _Row]) -> None:
         steps = list(lineage.steps(line, program=programs.get((base.island_id, base.birth))))
         program = steps[-1].program
         assert program is not None
-        programs[island.pk, row.birth] = program
+        programs[island_id, row.birth] = program
         waypoints.append(
             Waypoint(
-                island_id=island.pk, birth=row.birth, depth=row.depth, previous_island_id=base.island_id,
+                island_id=island_id, birth=row.birth, depth=row.depth, previous_island_id=base.island_id,
                 previous_birth=base.birth, program=program, stretch=lineage.to_json(lineage.summary(steps)),
             )
         )  # fmt: skip
     Waypoint.objects.bulk_create(waypoints, ignore_conflicts=True)
 
 
-def _line(island_id: int, row: _Row, rows: dict[int, _Row]) -> list[Ancestor]:
+def _line(island_id: int, row: Row, rows: dict[int, Row]) -> list[Ancestor]:
     """Return the line from the last waypoint, or the first ancestor, to a row; from the database only what is not at hand."""
     down_to = lineage.base_depth(row.depth)
     line = []
-    one: _Row | None = row
+    one: Row | None = row
     while one is not None:
         line.append(Ancestor(island_id, one.birth, one.depth, one.mutation, one.change, one.score))
         if one.depth == down_to or one.parent is None:

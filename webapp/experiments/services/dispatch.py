@@ -45,6 +45,13 @@ def send_check(dataset_id: int) -> None:
     _send_short(check_dataset_job, dataset_id)
 
 
+def send_import(import_id: int) -> None:
+    """Send for a worker to import a bundle; the scheduler looks for what was not sent."""
+    from webapp.experiments.tasks import import_job
+
+    _send_short(import_job, import_id)
+
+
 def send_trial(trial_id: int) -> None:
     """Send for a worker to make a dry run."""
     from webapp.experiments.tasks import trial_job

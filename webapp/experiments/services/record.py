@@ -120,7 +120,7 @@ def record_finds(island: Island, search: Search, finds: Sequence) -> list[Find]:
     for find in finds:
         score = finite(find.score)
         if find.birth not in known:
-            mutation, diff, depth = _mutation_of(island.pk, find.birth)
+            mutation, diff, depth = mutation_of(island.pk, find.birth)
             rows.append(
                 Find(
                     algorithm=algorithms[find.algorithm.digest()], search=search, island=island, birth=find.birth,
@@ -135,7 +135,7 @@ def record_finds(island: Island, search: Search, finds: Sequence) -> list[Find]:
     return list(Find.objects.filter(island=island, birth__in=births))
 
 
-def _mutation_of(island_id: int, birth: int) -> tuple[str, list, int]:
+def mutation_of(island_id: int, birth: int) -> tuple[str, list, int]:
     """Return the last mutation that changed the program, its diff, and the individual's depth."""
     _base, steps = lineage.last_stretch(island_id, birth)
     if not steps:
@@ -150,7 +150,7 @@ def record_result(island: Island, search: Search, result) -> Find:
     algorithm = record_algorithms([result.algorithm], published=search.visibility != Search.Visibility.PRIVATE)[
         result.algorithm.digest()
     ]
-    mutation, diff, depth = _mutation_of(island.pk, result.birth)
+    mutation, diff, depth = mutation_of(island.pk, result.birth)
     find, _created = Find.objects.get_or_create(
         island=island,
         birth=result.birth,

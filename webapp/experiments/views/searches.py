@@ -11,7 +11,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from webapp.experiments import access, charts, curves, describe, queries
+from webapp.experiments import access, charts, curves, describe, queries, reproduce
 from webapp.experiments.live_page import LivePage
 from webapp.experiments.models import CurvePoint
 from webapp.experiments.specs import read_spec
@@ -23,7 +23,7 @@ CURVE_COLUMNS = (
     "individuals", "seconds", "train_steps", "experiment", "best_so_far", "best", "median", "mean", "deviation", "distinct",
     "evaluations", "fec_hits", "cache_hits", "rejected", "cut",
 )  # fmt: skip
-RELATED = ("best__algorithm", "result__algorithm", "owner")
+RELATED = ("best__algorithm", "result__algorithm", "owner", "imported")
 HTMX_STOP_POLLING = 286
 
 
@@ -55,6 +55,7 @@ def search_detail(request, search_id: int):
     search = access.get_search(request.user, search_id, related=RELATED)
     context = LivePage(search).whole() | {"may_steer": access.may_steer(request.user, search)}
     context["settings"] = describe.settings_of(search, context["spec"])
+    context["command"] = reproduce.command(search, context["spec"])
     return render(request, "experiments/search.html", context)
 
 

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         self.collect_static()
         compile_catalogues(settings.LOCALE_PATHS[0])
         password = self.create_administrator()
-        self.launch_first_search()
+        self.welcome()
         if options["json"]:
             self.stdout.write(json.dumps({"administrator": ADMINISTRATOR, "password": password}))
         elif password:
@@ -95,12 +95,14 @@ class Command(BaseCommand):
         User.objects.create_superuser(ADMINISTRATOR, password=password)
         return None if given else password
 
-    def launch_first_search(self):
+    def welcome(self):
+        """A newcomer finds discoveries and a search that moves. Workers do both once the product runs: nobody waits for it."""
         mark = settings.ABOVO_HOME / "first-search"
         if mark.exists() or "first_search" not in get_commands():
             return
         self.say("launching a first search")
         with contextlib.redirect_stdout(sys.stderr):
+            call_command("import_gallery", once=True, later=True)
             call_command("first_search")
         mark.touch()
 
