@@ -127,12 +127,15 @@ def _too_much(head: Head, finds: Sequence[BundledFind]) -> str:
 
 
 def _sample(finds: Sequence[BundledFind], count: int) -> list[BundledFind]:
-    """Return finds whose score was computed for them: evenly spaced ones, the best among them."""
+    """Return finds whose score was computed for them: evenly spaced ones, the best among them.
+
+    A score of 0 may be that of a program that the search refused to run.
+    """
     best: dict[tuple[int, int], float] = {}
     improved = []
     for find in sorted(finds, key=lambda one: (one.island, one.experiment, one.birth)):
         place = (find.island, find.experiment)
-        if find.score is not None and find.score > best.get(place, -1.0):
+        if find.score is not None and find.score > best.get(place, 0.0):
             best[place] = find.score
             improved.append(find)
     if len(improved) <= count:
