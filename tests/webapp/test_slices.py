@@ -3,8 +3,9 @@
 import threading
 from datetime import timedelta
 
+import psycopg
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from webapp.experiments import lineage
@@ -195,6 +196,35 @@ def test_a_broken_engine_is_tried_again_and_then_fails_with_its_reason(make_sear
     engine.fail = None
     assert run(other) == Outcome.HANDED_BACK
     assert run(search) == Outcome.REFUSED
+
+
+def test_a_database_that_cannot_store_is_no_fault_of_the_search(make_search, run, engine, settings, monkeypatch):
+    """However often its disk is full; what the database refuses for what it is counts as ever."""
+    settings.ABOVO_MAX_FAILURES = 2
+    search = make_search()
+    real = slices.commit_slice
+
+    def refuse(cause, error):
+        def commit(*args, **kwargs):
+            raise error("no") from cause("no")
+
+        monkeypatch.setattr(slices, "commit_slice", commit)
+
+    refuse(psycopg.errors.DiskFull, OperationalError)
+    for _ in range(4):
+        assert run(search) == Outcome.HANDED_BACK
+    island = search.islands.get()
+    assert (island.failures, island.state, island.attempt) == (
+        0,
+        "queued",
+        5,
+    ) and "OperationalError: no" in island.last_error
+    refuse(psycopg.errors.ProgramLimitExceeded, OperationalError)
+    run(search)
+    refuse(psycopg.errors.NumericValueOutOfRange, DataError)
+    assert run(search) == Outcome.FAILED
+    assert "DataError" in search.failure_reason
+    monkeypatch.setattr(slices, "commit_slice", real)
 
 
 def test_progress_forgives_failures(make_search, run, engine):

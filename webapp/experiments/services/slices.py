@@ -11,7 +11,7 @@ import time
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -26,9 +26,10 @@ from webapp.experiments.services.datasets import fetch_uploads
 from webapp.experiments.services.dispatch import send_slice
 from webapp.experiments.services.events import note, note_migrants, note_turn
 from webapp.experiments.services.launch import datasets_of
-from webapp.experiments.services.lease import SOLVED_ELSEWHERE, Lease, LeaseLost
+from webapp.experiments.services.lease import SOLVED_ELSEWHERE, Lease, LeaseLost, lease_seconds
 from webapp.experiments.services.migration import Exchange, forget_arrivals
 from webapp.experiments.services.steer import settle_search
+from webapp.lib import stopping
 from webapp.lib.log_format import about
 
 logger = logging.getLogger(__name__)
@@ -110,9 +111,13 @@ def run_claimed(lease: Lease) -> Outcome:
         live.drop(island_id)
         logger.warning("island %d, attempt %d: lease lost, the slice is dropped", island_id, attempt)
         return Outcome.REFUSED
-    except DatabaseError:
+    except DatabaseError as error:
         live.drop(island_id)
-        raise
+        if not _is_the_servers_trouble(error):
+            logger.exception("island %d, attempt %d: slice cannot be stored", island_id, attempt)
+            return give_back_failed(lease, error)
+        logger.warning("island %d, attempt %d: slice not stored: %s", island_id, attempt, _one_line(error))
+        return give_back_unstored(lease, error)
     except Exception as error:
         logger.exception("island %d, attempt %d: slice failed", island_id, attempt)
         live.drop(island_id)
@@ -308,6 +313,41 @@ def give_back_failed(lease: Lease, error: BaseException) -> Outcome:
         if island is None:
             return Outcome.REFUSED
         return fail_attempt(island, reason=reason)
+
+
+def give_back_unstored(lease: Lease, error: BaseException) -> Outcome:
+    """Queue an island again whose slice the database could not take: no fault of the search, so it is not counted as one.
+
+    Tries for as long as the lease lasts, then raises what the database says; the watchdog sees to the rest.
+    """
+    until = time.monotonic() + lease_seconds()
+    while True:
+        connection.close()  # it may be the connection that is broken
+        try:
+            with transaction.atomic():
+                island = lease.rows().select_for_update().first()
+                if island is None:
+                    return Outcome.REFUSED
+                island.last_error, island.updated_at = _one_line(error), timezone.now()
+                _queue_again(island)
+                island.save()
+            return Outcome.HANDED_BACK
+        except DatabaseError:
+            if time.monotonic() > until or stopping.requested():
+                raise
+            time.sleep(1.0)
+
+
+def _is_the_servers_trouble(error: DatabaseError) -> bool:
+    """Whether it says nothing of what was to be stored: connection lost, disk or memory full, server ending, deadlock."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state[:2] in ("08", "25", "40", "53", "55", "57", "58")
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def fail_attempt(island: Island, *, reason: str) -> Outcome:
