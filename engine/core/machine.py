@@ -37,7 +37,13 @@ def new_place(shape: stencils.Shape, bank_words: int, rows: int, max_abs_error: 
     size = int(made.table[:, linking.SIZE].max()) * 2 * (rows + 4 * _FIXED) + 4096
     room = max(ROOM, 4 * size)
     try:
-        memory = mmap.mmap(-1, len(made.image) + room, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        # Private: a process forked later gets memory of its own as soon as either writes.
+        memory = mmap.mmap(
+            -1,
+            len(made.image) + room,
+            flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS,
+            prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC,
+        )
     except (OSError, ValueError, AttributeError):
         return None
     image = ctypes.addressof(ctypes.c_char.from_buffer(memory))

@@ -1,12 +1,14 @@
 """Copied machine code against the interpreter: the same bits, for every op, shape, width of vectors and way to fail."""
 
+import ctypes
+import os
 import random
 
 import numpy as np
 import pytest
 
 from engine.algorithm import Algorithm, Instruction, Registers
-from engine.core import stencils
+from engine.core import assembly, stencils
 from engine.core.machine import new_place
 from engine.evaluator import Evaluator
 from engine.ops import OPS, Op
@@ -133,3 +135,20 @@ def test_memory_that_may_not_be_run(monkeypatch):
     algorithm = Algorithm((), (Instruction(Op.VECTOR_INNER_PRODUCT, 0, 0, 1),), ())
     interpreted = Evaluator(tasks, REGISTERS).evaluate(algorithm).fitness
     assert np.array_equal(interpreted, Evaluator(tasks, REGISTERS, width=0).evaluate(algorithm).fitness)
+
+
+def test_a_forked_process_has_code_of_its_own():
+    """What a child assembles and runs changes nothing of what the parent has loaded."""
+    tasks = make_tasks(10, 4, "RMS_ERROR", np.random.Generator(np.random.PCG64(7)))
+    evaluator, source = Evaluator(tasks, REGISTERS), random.Random(7)
+    chosen = [random_algorithm(source, (4, 6, 8), ALL, REGISTERS) for _ in range(30)]
+    expected = [evaluator.evaluate(one).fitness for one in chosen]
+    evaluator.load(chosen[0])
+    before = evaluator.group.machine.copy()
+    code = ctypes.string_at(int(before[assembly.BEGIN]), int(before[assembly.END] - before[assembly.BEGIN]))
+    child = os.fork()
+    if child == 0:
+        same = all(np.array_equal(evaluator.evaluate(one).fitness, fine) for one, fine in zip(chosen, expected))
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert code == ctypes.string_at(int(before[assembly.BEGIN]), len(code))
