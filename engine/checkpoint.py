@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 MAGIC = b"AbOvo\0"
-VERSION = 3
-READABLE = (1, 2, 3)
-"""Versions that can be continued from. Version 1 kept a single settled trunk outside the pool, version 2 had no hurdles."""
+VERSION = 4
+READABLE = (1, 2, 3, 4)
+"""Versions that can be continued from. Version 1 kept a single settled trunk outside the pool, version 2 had no hurdles,
+version 3 nothing but the score for selection to compare."""
 
 
 class CheckpointError(ValueError):

@@ -17,6 +17,7 @@ from engine.core.hurdle import RUNS, Hurdle, new_hurdle
 from engine.core.mutation import Space
 from engine.core.random_stream import mix, seed_state
 from engine.evaluator import Encoded, Evaluator, attach
+from engine.kinds import VALIDITIES
 from engine.ops import OPS, Op
 from engine.records import Counters, CurvePoint, Find, IndividualRecord, Migrant
 from engine.spec import CONSTANT_RULES, FITNESS_COMBINATIONS, MUTATIONS, SELECTIONS, SearchSpec
@@ -30,6 +31,10 @@ _KIND_NAMES = (*MUTATIONS, "copy", "initial", "migrate")
 _MAX_FINDS = 256
 _SHORTEST_TRUNK = 64
 """Individuals that a trunk must have to be settled while the pool has several roots."""
+_KEPT = (
+    "code", "constants", "lengths", "scores", "merits", "births", "parent_births", "holders", "kinds", "stored",
+)  # fmt: skip
+"""Arrays of the pool that a checkpoint holds as they are."""
 _HURDLE = {"hurdle_recent": "recent", "hurdle_whole": "whole", "hurdle_levels": "levels"}
 
 
@@ -334,20 +339,7 @@ class Island:
         held = held[np.argsort(self.pool.births[held], kind="stable")]
         new_place = np.full(len(self.pool.scores) + 1, -1, np.int64)
         new_place[held] = np.arange(len(held))
-        arrays = {
-            name: getattr(self.pool, name)[held]
-            for name in (
-                "code",
-                "constants",
-                "lengths",
-                "scores",
-                "births",
-                "parent_births",
-                "holders",
-                "kinds",
-                "stored",
-            )
-        }
+        arrays = {name: getattr(self.pool, name)[held] for name in _KEPT}
         arrays["parents"] = new_place[self.pool.parents[held]]
         arrays["population"] = np.where(self.population >= 0, new_place[self.population], -1)
         arrays |= {"random": self.random, "counters": self.counters, "best": self.best, "fec": fec_entries(self.fec)}
@@ -366,7 +358,9 @@ class Island:
         self._place_initial()
         slots = np.array([population.take_slot(self.pool) for _ in range(count)], np.int64)
         place = np.append(slots, -1)
-        for name in ("code", "constants", "lengths", "scores", "births", "parent_births", "holders", "kinds", "stored"):
+        # Before version 4 the merit was the score.
+        arrays.setdefault("merits", arrays["scores"])
+        for name in _KEPT:
             getattr(self.pool, name)[slots] = arrays[name]
         self.pool.parents[slots] = place[arrays["parents"]]
         self.population[:] = place[arrays["population"]]
@@ -456,9 +450,10 @@ def _space(spec: SearchSpec, capacities: Sequence[int]) -> Space:
         first=np.array([0, s, s + v, spec.vector_labels], np.int64),
         kinds=np.array(kinds, np.int64),
         cumulative=np.cumsum(shares) / shares.sum(),
-        probability=np.array([spec.mutation_probability]),
+        probability=np.array([spec.mutation_probability, spec.more_mutations]),
         analysis=programs.new_compact(sum(capacities), tuple(spec.registers)),
         paper_constants=np.array([spec.constant_rule == CONSTANT_RULES[1]]),
+        validity=np.array([VALIDITIES[spec.validity], spec.validity_tries], np.int64),
     )
 
 
@@ -489,6 +484,7 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
         budget=np.array([largest, float(train_examples)]),
         combination=np.array([FITNESS_COMBINATIONS.index(spec.fitness_combination)], np.int64),
         hurdle=_hurdle(spec, evaluator),
+        price=np.array([spec.price / program_cost(neural_network(), 1)]),
     )
 
 

@@ -18,15 +18,23 @@ MUTATIONS = {
     "graft": "engine.core.connected:graft",
     "bypass": "engine.core.connected:bypass",
     "rewire": "engine.core.connected:rewire",
+    "grow": "engine.core.growth:grow",
+    "branch": "engine.core.growth:branch",
+    "tune": "engine.core.growth:tune",
 }
 """How a child differs from its parent: function(state, space, code, constants, lengths) changes a program in place.
 The first eight are those of the reference (semantics section 10), the others follow the data flow."""
+
+VALIDITIES = {"any": 0, "learns": 3, "corrects": 7}
+"""What a program's prediction has to depend on, as sources of engine.core.validity: nothing in particular; the features and
+labels seen; its own predictions in training, too."""
 
 SELECTIONS = {
     "regularized": "engine.core.selection:regularized",
     "regularized_paper": "engine.core.selection:regularized_paper",
     "elitist": "engine.core.selection:elitist",
     "random": "engine.core.selection:random_search",
+    "ring": "engine.core.selection:ring",
 }
 """Who has a child and who dies: function(state, scores, births, population, tournament_size, birth) returns the parent's
 slot (-1: none, the child is a random program) and the place in the population that the child takes."""

@@ -27,13 +27,14 @@ from engine.ops import OPS, Op
 SPEC_VERSION = 1
 LATER_FIELDS = (
     "islands", "migration", "island_groups", "select_rounds", "final_seeds", "selection", "constant_rule", "hurdle",
+    "more_mutations", "validity", "validity_tries", "price",
 )  # fmt: skip
 """Fields that the first specifications did not have. At their defaults they are left out of the JSON form, so that what
 was stored before them, checkpoints above all, is still of the same specification. New fields belong here."""
 ISLAND_FIELDS = (
     "search_tasks", "setup", "predict", "learn", "initial", "program", "population_size", "tournament_size",
     "mutation_probability", "mutations", "fitness_combination", "max_abs_error", "fec", "train_budget", "selection",
-    "constant_rule", "hurdle",
+    "constant_rule", "hurdle", "more_mutations", "validity", "validity_tries", "price",
 )  # fmt: skip
 """What may differ between the islands of a search: all that selection and the exchange of algorithms do not rely on."""
 
@@ -42,6 +43,7 @@ DATASET_KINDS = {"regression": "diabetes", "projected": "digits", "classes": "di
 """Kinds of tasks that need a data set, each with one to name as an example."""
 MUTATIONS, SELECTIONS = tuple(kinds.MUTATIONS), tuple(kinds.SELECTIONS)
 FITNESS_COMBINATIONS, CONSTANT_RULES = tuple(kinds.FITNESS_COMBINATIONS), kinds.CONSTANT_RULES
+VALIDITIES = tuple(kinds.VALIDITIES)
 """Names, whose places in these tuples are their numbers in compiled code."""
 INITIAL_PROGRAMS = ("random", "empty", *BASELINES, "program")
 """What the first individuals are: random programs, empty ones, a known algorithm, or the one given as `program`."""
@@ -248,9 +250,16 @@ class SearchSpec:
     goes on to the next, twice as large; the last round is the select tasks in full. final_seeds: evaluations of the selected
     algorithm on the final tasks, each with its own random numbers.
     selection: "regularized": a tournament's winner has a child and the oldest dies; "regularized_paper": the same, the
-    oldest dying before the tournament instead of after it; "elitist": the worst dies; "random": random search, every
+    oldest dying before the tournament instead of after it; "elitist": the worst dies; "ring": places stand in a ring, and the
+    oldest's neighbours, twice the tournament's size to each side, compete to replace it; "random": random search, every
     individual is drawn anew from the space, `initial` and mutations play no part. mutations: weight of each kind;
-    graft, bypass and rewire follow the data flow (engine/core/connected.py), the others are the reference's.
+    graft, bypass, rewire, grow, branch and tune follow the data flow (engine/core/connected.py, growth.py), the others are the
+    reference's. more_mutations: how likely a mutation is followed by another in the same child. validity: what the prediction
+    has to depend on, told from the data flow alone: "any": nothing in particular; "learns": on the features, and through Learn on
+    the labels; "corrects": on its own predictions in training, too. Other programs score 0 without being run; a child is
+    mutated anew until it is valid, up to validity_tries times (one of an invalid parent is mutated on and on).
+    price: what a program pays from its score, in selection alone, for live instructions that cost as much an example as the
+    2-layer net's; cheaper ones pay in proportion.
     constant_rule: how a constant is altered: "reference": times exp(N(0, 1)) or, in one of ten cases, its sign changed
     instead; "paper": times U[0.5, 2], and in one of ten cases its sign changed too. program: the initial program, or
     the functions given where `searched` is False.
@@ -280,6 +289,10 @@ class SearchSpec:
     mutation_probability: float = 0.9
     mutations: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(MUTATIONS[:3], 1.0))
     constant_rule: str = "reference"
+    more_mutations: float = 0.0
+    validity: str = "any"
+    validity_tries: int = 100
+    price: float = 0.0
     fitness_combination: str = "mean"
     max_abs_error: float = 100.0
     fec: FecSpec | None = None
@@ -336,6 +349,10 @@ class SearchSpec:
         _one_of("", "fitness_combination", self.fitness_combination, FITNESS_COMBINATIONS)
         _one_of("", "selection", self.selection, SELECTIONS)
         _one_of("", "constant_rule", self.constant_rule, CONSTANT_RULES)
+        _one_of("", "validity", self.validity, VALIDITIES)
+        _whole("", "validity_tries", self.validity_tries, 1, 100_000)
+        _number("", "price", self.price, 0.0, 1.0)
+        _number("", "more_mutations", self.more_mutations, 0.0, 0.9)
         _one_of("", "initial", self.initial, INITIAL_PROGRAMS)
         for kind, weight in self.mutations.items():
             if kind not in MUTATIONS:

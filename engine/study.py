@@ -18,11 +18,13 @@ import numpy as np
 from engine.algorithm import ProgramError
 from engine.baselines import BASELINES
 from engine.checkpoint import CheckpointError, pack, unpack
+from engine.motifs import MOTIFS
 from engine.presets import preset
 from engine.spec import SearchSpec, SpecError, StopSpec
 
 _SLICE_SECONDS = 2.0
 _SAVE_SECONDS = 10.0
+_MANY = 10**12
 
 
 class StudyError(ValueError):
@@ -43,7 +45,8 @@ class Study:
     """What is compared, and how often. seconds, individuals: the budget of every run, one of the two.
 
     Repeat k of every arm has seed `seed` + k, so all arms meet the same tasks. baselines: hand-designed algorithms that the
-    selected ones are held against on the same select tasks. confidence: of the intervals.
+    selected ones are held against on the same select tasks, and final tasks. motifs: that are counted among the selected
+    programs, and compared with those of the arm that an arm is against. confidence: of the intervals.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Study:
     seconds: float | None = None
     individuals: int | None = None
     baselines: tuple[str, ...] = ()
+    motifs: tuple[str, ...] = ()
     confidence: float = 0.95
     title: str = ""
 
@@ -65,14 +69,17 @@ class Study:
     def to_json(self) -> dict[str, Any]:
         """Return what the study's runs follow from, as plain JSON values."""
         arms = [{"name": arm.name, "spec": arm.spec.to_json(), "against": arm.against} for arm in self.arms]
-        return {**asdict(replace(self, arms=())), "arms": arms, "baselines": list(self.baselines)}
+        data = {**asdict(replace(self, arms=())), "arms": arms, "baselines": list(self.baselines)}
+        # Counted afterwards: a study may be asked for others later.
+        del data["motifs"]
+        return data
 
 
 @dataclass
 class Run:
     """What came out of one run. curve: rows (seconds, individuals, best T_select score so far).
 
-    baselines: scores of the hand-designed algorithms on the run's select tasks.
+    baselines, final_baselines: scores of the hand-designed algorithms on the run's select tasks, and on its final tasks.
     """
 
     arm: str
@@ -91,6 +98,7 @@ class Run:
     final_fitness: float | None = None
     program: dict[str, Any] = field(default_factory=dict)
     baselines: dict[str, float] = field(default_factory=dict)
+    final_baselines: dict[str, float] = field(default_factory=dict)
     curve: list[list[float]] = field(default_factory=list)
 
 
@@ -103,7 +111,7 @@ def study_from_toml(data: Any) -> Study:
         raise StudyError("study: expected a table of fields")
     allowed = {
         "name": str, "title": str, "repeats": int, "seed": int, "seconds": (int, float), "individuals": int,
-        "baselines": list, "confidence": float, "base": dict, "arms": list,
+        "baselines": list, "motifs": list, "confidence": float, "base": dict, "arms": list,
     }  # fmt: skip
     for key, value in data.items():
         if key not in allowed:
@@ -127,14 +135,18 @@ def study_from_toml(data: Any) -> Study:
     for name in data.get("baselines", ()):
         if name not in BASELINES:
             raise StudyError(f'study.baselines: "{name}" is not known, allowed: {", ".join(BASELINES)}')
+    for name in data.get("motifs", ()):
+        if name not in MOTIFS:
+            raise StudyError(f'study.motifs: "{name}" is not known, allowed: {", ".join(MOTIFS)}')
     budget = StopSpec(max_seconds=data.get("seconds"), max_total_individuals=data.get("individuals"))
     arms = tuple(_arm(one, f"arms[{place}]", data.get("base", {}), budget) for place, one in enumerate(data["arms"]))
     names = [arm.name for arm in arms]
     for arm in arms:
         if names.count(arm.name) > 1 or (arm.against is not None and arm.against not in names):
             raise StudyError(f'study.arms: "{arm.name}" is there twice, or is against an arm that is not there')
-    plain = {key: value for key, value in data.items() if key not in ("base", "arms", "baselines")}
-    return Study(**{"name": "study", **plain}, arms=arms, baselines=tuple(data.get("baselines", ())))
+    plain = {key: value for key, value in data.items() if key not in ("base", "arms", "baselines", "motifs")}
+    lists = {key: tuple(data.get(key, ())) for key in ("baselines", "motifs")}
+    return Study(**{"name": "study", **plain}, arms=arms, **lists)
 
 
 def _arm(data: Any, place: str, base: Mapping[str, Any], budget: StopSpec) -> Arm:
@@ -159,6 +171,8 @@ def _arm(data: Any, place: str, base: Mapping[str, Any], budget: StopSpec) -> Ar
         key: value for key, value in merged.get("stop", {}).items() if key not in ("max_seconds", "max_experiments")
     }
     limits = {key: value for key, value in asdict(budget).items() if value is not None}
+    if merged.get("stop", {}).get("max_experiments"):
+        stop["max_experiments"] = _MANY  # as many as the budget allows
     try:
         spec = SearchSpec.from_json({**merged, "stop": {**stop, **limits}})
     except SpecError as error:
@@ -320,8 +334,14 @@ def _conclude(run: Run, study: Study, arm: Arm, result, finish_reason: str) -> N
     for name in study.baselines:
         known = BASELINES[name].build()
         spec = replace(arm.spec, registers=known.registers_used())
-        try:
-            evaluator = evaluator_of(spec, spec.select_tasks, run.seed, "select", experiment)
-            run.baselines[name] = float(np.mean(evaluator.evaluate(known).fitness))
-        except ProgramError as error:
-            raise StudyError(f"study.baselines: {name}: {error}") from None
+        for tasks, scores, parts in (
+            (spec.select_tasks, run.baselines, ("select", experiment)),
+            (spec.final_tasks, run.final_baselines, ("final", 0)),
+        ):
+            if tasks is None:
+                continue
+            try:
+                evaluator = evaluator_of(spec, tasks, run.seed, *parts)
+                scores[name] = float(np.mean(evaluator.evaluate(known).fitness))
+            except ProgramError as error:
+                raise StudyError(f"study.baselines: {name}: {error}") from None

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.algorithm import Algorithm
+from engine.explain import explain
 from engine.study import Arm, Run, Study
 
 _RESAMPLES = 10_000
@@ -50,6 +52,9 @@ def summary(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
         if arm.against is not None:
             row["against"] = arm.against
             row["ratio"] = _ratio(by_arm[arm.name], by_arm[arm.against], study.confidence)
+            other = next(one for one in rows if one["arm"] == arm.against)
+            for name, count in row["motifs"].items():
+                count["p"] = fisher(count["runs"], row["runs"], other["motifs"][name]["runs"], other["runs"])
     return {
         "name": study.name, "title": study.title, "repeats": study.repeats, "seed": study.seed,
         "seconds": study.seconds, "individuals": study.individuals, "confidence": study.confidence,
@@ -66,22 +71,44 @@ def _row(study: Study, arm: Arm, runs: Sequence[Run]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "arm": arm.name, "runs": len(runs), "solved": solved,
         "solved_interval": wilson(solved, len(runs), study.confidence),
-        "has_goal": arm.spec.stop.sufficient_fitness is not None,
+        "has_goal": arm.spec.stop.sufficient_fitness not in (None, 1.0),  # 1: nothing can exceed it
         "seconds_to_solve": statistics.median(times) if times else None,
         "programs": programs, "seconds": seconds, "programs_a_second": programs / seconds if seconds else None,
         "solutions_a_million_programs": 1e6 * solved / programs if programs else None,
         "select": float(np.mean(selected)) if selected else None,
         "select_interval": bootstrap_mean(selected, study.confidence) if selected else None,
         "final": float(np.mean(final)) if final else None,
-        "beats": {},
+        "beats": {}, "beats_final": {}, "motifs": {},
     }  # fmt: skip
     for name in study.baselines:
-        better = sum(run.select_fitness > run.baselines[name] for run in runs)
-        row["beats"][name] = {
-            "runs": better, "interval": wilson(better, len(runs), study.confidence),
-            "mean_score": float(np.mean([run.baselines[name] for run in runs])) if runs else None,
-        }  # fmt: skip
+        row["beats"][name] = _beaten([(run.select_fitness, run.baselines[name]) for run in runs], study.confidence)
+        pairs = [
+            (run.final_fitness, run.final_baselines[name])
+            for run in runs
+            if run.final_fitness is not None and name in run.final_baselines
+        ]
+        row["beats_final"][name] = _beaten(pairs, study.confidence) if pairs else None
+    if study.motifs:
+        found = [explain(Algorithm.from_json(run.program)).motifs for run in runs]
+        for name in study.motifs:
+            row["motifs"][name] = {"runs": sum(name in motifs for motifs in found)}
     return row
+
+
+def _beaten(pairs: Sequence[tuple[float, float]], confidence: float) -> dict[str, Any]:
+    """Return how often the first of two scores is the higher, with its interval, and the mean of the second."""
+    better = sum(own > other for own, other in pairs)
+    return {
+        "runs": better, "of": len(pairs), "interval": wilson(better, len(pairs), confidence),
+        "mean_score": float(np.mean([other for _, other in pairs])) if pairs else None,
+    }  # fmt: skip
+
+
+def fisher(found: int, count: int, other_found: int, other_count: int) -> float:
+    """Return the p-value of Fisher's exact test (two-sided) that two shares are the same."""
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact([[found, count - found], [other_found, other_count - other_found]]).pvalue)
 
 
 def _ratio(runs: Sequence[Run], others: Sequence[Run], confidence: float) -> dict[str, Any] | None:
@@ -116,27 +143,44 @@ def _ratio(runs: Sequence[Run], others: Sequence[Run], confidence: float) -> dic
 def table(outcome: dict[str, Any]) -> str:
     """Return the outcome as a table in Markdown."""
     percent = f"{100 * outcome['confidence']:g}%"
-    baselines = list(outcome["arms"][0]["beats"])
-    heads = ["arm", "runs", f"solved ({percent} interval)", "median seconds to solve", "solutions a million programs"]
-    heads += ["ratio"] * any("ratio" in row for row in outcome["arms"])
-    heads += [f"T_select, mean ({percent} interval)", "T_test", *(f"beats {name}" for name in baselines)]
-    heads += ["programs", "programs a second"]
+    first = outcome["arms"][0]
+    has_goal = any(row["has_goal"] for row in outcome["arms"])
+    heads = ["arm", "runs"]
+    if has_goal:
+        heads += [f"solved ({percent} interval)", "median seconds to solve", "solutions a million programs"]
+    heads += ["ratio"] * any("ratio" in row and has_goal for row in outcome["arms"])
+    heads += [f"T_select, mean ({percent} interval)", *(f"beats {name}" for name in first["beats"])]
+    final = [name for name in first["beats"] if any(row["beats_final"][name] for row in outcome["arms"])]
+    heads += ["T_test, mean", *(f"beats {name} on T_test" for name in final)]
+    heads += [*first["motifs"], "programs", "programs a second"]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for row in outcome["arms"]:
         cells = [row["arm"], str(row["runs"])]
-        cells.append(_share(row["solved"], row["runs"], row["solved_interval"]) if row["has_goal"] else "–")
-        cells += [_number(row["seconds_to_solve"], ".1f"), _number(row["solutions_a_million_programs"], ".3g")]
+        if has_goal:
+            cells.append(_share(row["solved"], row["runs"], row["solved_interval"]) if row["has_goal"] else "–")
+            cells += [_number(row["seconds_to_solve"], ".1f"), _number(row["solutions_a_million_programs"], ".3g")]
         if "ratio" in heads:
             cells.append(_ratio_text(row))
         interval = row["select_interval"]
         cells.append("–" if interval is None else f"{row['select']:.4f} ({interval[0]:.4f}–{interval[1]:.4f})")
+        cells += [_beaten_text(one) for one in row["beats"].values()]
         cells.append(_number(row["final"], ".4f"))
-        for name in baselines:
-            beaten = row["beats"][name]
-            cells.append(_share(beaten["runs"], row["runs"], beaten["interval"]) + _mean(beaten["mean_score"]))
+        cells += [_beaten_text(row["beats_final"][name]) for name in final]
+        cells += [_motif_text(one, row) for one in row["motifs"].values()]
         cells += [f"{row['programs']:,}", _number(row["programs_a_second"], ",.0f")]
         lines.append(_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def _beaten_text(beaten: dict[str, Any] | None) -> str:
+    if beaten is None:
+        return "–"
+    return _share(beaten["runs"], beaten["of"], beaten["interval"]) + _mean(beaten["mean_score"])
+
+
+def _motif_text(count: dict[str, Any], row: dict[str, Any]) -> str:
+    text = f"{count['runs']}/{row['runs']}"
+    return text + (f" (p = {count['p']:.2g} against {row['against']})" if "p" in count else "")
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -15,12 +15,13 @@ from engine.core.tables import CONSTANT_KIND, IN1_TYPE, IN2_TYPE, KEEPS_OUTPUT, 
 
 
 @inner()
-def _input_type(op, slot):
+def input_type(op, slot):
+    """Return the type of an op's first or second operand, -1 if it has none."""
     return IN1_TYPE[op] if slot == 0 else IN2_TYPE[op]
 
 
 @inner()
-def _pick_live(state, space, code, lengths, live, with_inputs):
+def pick_live(state, space, code, lengths, live, with_inputs):
     """Return (function, row) of a random live instruction of the functions searched; row -1 if there is none."""
     count = 0
     for k in range(space.searched.shape[0]):
@@ -42,7 +43,7 @@ def _pick_live(state, space, code, lengths, live, with_inputs):
 
 
 @inner()
-def _computed(state, space, code, lengths, live, kind):
+def computed_register(state, space, code, lengths, live, kind):
     """Return a random register of a type among those that hold something: example, prediction, what live lines write."""
     marks = space.analysis.names
     base = space.first[kind]
@@ -92,7 +93,7 @@ def _free_register(state, space, needed, kind):
 
 
 @inner()
-def _make_room(state, space, function, row, code, constants, lengths, live):
+def make_room(state, space, function, row, code, constants, lengths, live):
     """Return where `row` stands after a dead instruction has been removed if the function is full; -1 if none is dead."""
     if lengths[function] < space.max_sizes[function]:
         return row
@@ -120,24 +121,30 @@ def _make_room(state, space, function, row, code, constants, lengths, live):
 @inner()
 def graft(state, space, code, constants, lengths):
     """Put an instruction on the way to an operand of a live one: what it reads, f(what it read, something computed)."""
+    graft_operand(state, space, code, constants, lengths, False)
+
+
+@inner()
+def graft_operand(state, space, code, constants, lengths, anything):
+    """Graft, with any register instead of something computed if `anything`; return whether there was a place for it."""
     analysis = space.analysis
     live = analysis.live
     find_live(code, lengths, space.starts, space.first, analysis)
-    function, row = _pick_live(state, space, code, lengths, live, True)
+    function, row = pick_live(state, space, code, lengths, live, True)
     if row < 0:
-        return
+        return False
     slot = below(state, 2) if IN2_TYPE[code[row, 0]] >= 0 else 0
-    kind = _input_type(code[row, 0], slot)
+    kind = input_type(code[row, 0], slot)
     begin, end = space.ops_start[function], space.ops_start[function + 1]
     count = 0
     for k in range(begin, end):
         if OUT_TYPE[space.ops[k]] == kind:
             count += 1
     if count == 0:
-        return
-    row = _make_room(state, space, function, row, code, constants, lengths, live)
+        return False
+    row = make_room(state, space, function, row, code, constants, lengths, live)
     if row < 0:
-        return
+        return False
     choice = below(state, count)
     op = 0
     for k in range(begin, end):
@@ -165,10 +172,11 @@ def graft(state, space, code, constants, lengths):
     for k in range(inputs):
         if k == through:
             code[row, 1 + k] = old
-        else:
-            code[row, 1 + k] = _computed(state, space, code, lengths, live, _input_type(op, k))
+        elif not anything:
+            code[row, 1 + k] = computed_register(state, space, code, lengths, live, input_type(op, k))
     code[row, 3] = out
     code[row + 1, 1 + slot] = out
+    return True
 
 
 @inner()
@@ -176,11 +184,11 @@ def bypass(state, space, code, constants, lengths):
     """Let a live instruction read an input of what computes one of its operands, instead of that operand."""
     live = space.analysis.live
     find_live(code, lengths, space.starts, space.first, space.analysis)
-    function, row = _pick_live(state, space, code, lengths, live, True)
+    function, row = pick_live(state, space, code, lengths, live, True)
     if row < 0:
         return
     slot = below(state, 2) if IN2_TYPE[code[row, 0]] >= 0 else 0
-    kind = _input_type(code[row, 0], slot)
+    kind = input_type(code[row, 0], slot)
     register = code[row, 1 + slot]
     for source in range(row - 1, space.starts[function] - 1, -1):
         op = code[source, 0]
@@ -194,7 +202,7 @@ def bypass(state, space, code, constants, lengths):
         else:
             break
         return
-    code[row, 1 + slot] = _computed(state, space, code, lengths, live, kind)
+    code[row, 1 + slot] = computed_register(state, space, code, lengths, live, kind)
 
 
 @inner()
@@ -202,7 +210,7 @@ def rewire(state, space, code, constants, lengths):
     """Let a live instruction read another register that holds something, or alter its constant."""
     live = space.analysis.live
     find_live(code, lengths, space.starts, space.first, space.analysis)
-    _, row = _pick_live(state, space, code, lengths, live, False)
+    _, row = pick_live(state, space, code, lengths, live, False)
     if row < 0:
         return
     op = code[row, 0]
@@ -214,4 +222,4 @@ def rewire(state, space, code, constants, lengths):
     if choice == inputs:
         code[row, 3] = write_address(state, space, OUT_TYPE[op])
     elif IN1_TYPE[op] >= 0:
-        code[row, 1 + choice] = _computed(state, space, code, lengths, live, _input_type(op, choice))
+        code[row, 1 + choice] = computed_register(state, space, code, lengths, live, input_type(op, choice))

@@ -17,9 +17,11 @@ from engine.core.hurdle import clears
 from engine.core.jit import compiled, inner
 from engine.core.mutation import random_program, randomize_function
 from engine.core.population import copy_program, release, take_slot
+from engine.core.price import live_cost
 from engine.core.programs import compact_hash, cost, decode, find_live, make_compact
 from engine.core.random_stream import unit
-from engine.kinds import FITNESS_COMBINATIONS, MUTATIONS, SELECTIONS
+from engine.core.variation import is_valid, vary
+from engine.kinds import FITNESS_COMBINATIONS, SELECTIONS
 
 # Counters of a search, all of int64.
 BIRTHS, TRAIN_STEPS, EVALUATIONS, FEC_HITS, MEMO_HITS, REJECTED, BEST_BIRTH, FINDS, CUT = range(9)
@@ -31,7 +33,6 @@ DONE, POOL_FULL, FINDS_FULL, STEPS_SPENT, TARGET_REACHED = range(5)
 COPY, INITIAL, MIGRANT = -3, -2, -1
 """Kinds of individuals that no mutation made."""
 
-_mutation = choice(MUTATIONS.values())
 _selection = choice(SELECTIONS.values())
 _combination = choice(FITNESS_COMBINATIONS.values())
 
@@ -52,6 +53,7 @@ class Scoring(NamedTuple):
     budget: np.ndarray  # (2,) float64: largest cost allowed (inf: any), train examples
     combination: np.ndarray  # (1,) int64: of the tasks' scores, its place in FITNESS_COMBINATIONS
     hurdle: tuple  # hurdle.Hurdle
+    price: np.ndarray  # (1,) float64: what a unit of live cost an example takes from a program's score in selection
 
 
 @inner()
@@ -78,7 +80,7 @@ def _prepare(scoring, is_random):
 @inner()
 def score(scoring, space, fec, memo, code, constants, lengths, counters):
     """Return the fitness of a program, from the caches where they know it."""
-    if cost(code, lengths, space.starts, scoring.budget[1]) > scoring.budget[0]:
+    if cost(code, lengths, space.starts, scoring.budget[1]) > scoring.budget[0] or not is_valid(space, code, lengths):
         counters[REJECTED] += 1
         return 0.0
     compact = scoring.compact
@@ -172,19 +174,6 @@ def _born(pool, slot, place, population, finds, counters, best):
     return is_best
 
 
-@compiled()
-def mutate(state, space, code, constants, lengths):
-    """Change a program in place by one mutation of a random kind; return the kind, its place in MUTATIONS."""
-    kind = space.kinds[-1]
-    draw = unit(state)
-    for k in range(space.kinds.shape[0]):
-        if draw < space.cumulative[k]:
-            kind = space.kinds[k]
-            break
-    _mutation(kind, state, space, code, constants, lengths)
-    return kind
-
-
 @inner()
 def _conceive(state, pool, parent, breeding, space):
     """Return the slot of a new individual: the child of the parent in a slot, or an initial one where that is -1."""
@@ -202,7 +191,10 @@ def _conceive(state, pool, parent, breeding, space):
         pool.kinds[slot] = INITIAL
         pool.parents[slot] = pool.parent_births[slot] = -1
     else:
-        pool.kinds[slot] = mutate(state, space, code, constants, lengths) if mutated else COPY
+        pool.kinds[slot] = COPY
+        if mutated:
+            before = pool.code[parent], pool.constants[parent], pool.lengths[parent]
+            pool.kinds[slot] = vary(state, space, before, code, constants, lengths)
         pool.parents[slot], pool.parent_births[slot] = parent, pool.births[parent]
         pool.holders[parent] += 1
     return slot
@@ -231,7 +223,7 @@ def evolve(
             return FINDS_FULL
         parent, place = np.int64(-1), birth
         if birth >= size:
-            parent, place = _selection(breeding[4], state, pool.scores, pool.births, population, breeding[0], birth)
+            parent, place = _selection(breeding[4], state, pool.merits, pool.births, population, breeding[0], birth)
         slot = breeding[3]
         if slot >= 0:
             breeding[3] = -1
@@ -239,6 +231,9 @@ def evolve(
             slot = _conceive(state, pool, parent, breeding, space)
         code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
         pool.scores[slot] = score(scoring, space, fec, memo, code, constants, lengths, counters)
+        pool.merits[slot] = pool.scores[slot]
+        if scoring.price[0] > 0.0:
+            pool.merits[slot] -= scoring.price[0] * live_cost(space, code, lengths)
         if _born(pool, slot, place, population, finds, counters, best) and best[0] > target:
             return TARGET_REACHED
     return DONE

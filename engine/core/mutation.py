@@ -39,9 +39,12 @@ class Space(NamedTuple):
     first: np.ndarray  # (3,) int64: position of each type's register 0 among all
     kinds: np.ndarray  # (n,) int64: mutation kinds with a weight
     cumulative: np.ndarray  # (n,) float64: running sum of their probabilities
-    probability: np.ndarray  # (1,) float64: of mutating at all
+    probability: np.ndarray  # (2,) float64: of mutating at all; of another mutation after each
     analysis: tuple  # programs.Compact: buffers of the kinds that look at what is live
     paper_constants: np.ndarray  # (1,) bool: alter constants by the paper's rule, not the reference's
+    validity: (
+        np.ndarray
+    )  # (2,) int64: sources that the prediction must have (engine.core.validity); tries at such a child
 
 
 @inner()

@@ -22,6 +22,7 @@ class Pool(NamedTuple):
     constants: np.ndarray  # (N, S, 3) float64
     lengths: np.ndarray  # (N, 3) int32
     scores: np.ndarray  # (N,) float64
+    merits: np.ndarray  # (N,) float64: what selection compares: the score less what the program's cost takes from it
     births: np.ndarray  # (N,) int64: serial number in the island
     parents: np.ndarray  # (N,) int64: slot, -1 where the parent is settled, on another island, or there is none
     parent_births: np.ndarray  # (N,) int64: -1 for an initial individual; an immigrant's: on the island it came from
@@ -35,7 +36,7 @@ class Pool(NamedTuple):
 def new_pool(size: int, rows: int) -> Pool:
     """Return an empty pool of `size` slots for programs of `rows` rows."""
     return Pool(
-        np.zeros((size, rows, 4), np.int16), np.zeros((size, rows, 3)), np.zeros((size, 3), np.int32), np.zeros(size),
+        np.zeros((size, rows, 4), np.int16), np.zeros((size, rows, 3)), np.zeros((size, 3), np.int32), np.zeros(size), np.zeros(size),
         np.zeros(size, np.int64), np.full(size, -1, np.int64), np.full(size, -1, np.int64), np.zeros(size, np.int32),
         np.zeros(size, np.int8), np.zeros(size, np.uint8), np.arange(size - 1, -1, -1, dtype=np.int32),
         np.array([size], np.int64),

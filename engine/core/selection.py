@@ -56,3 +56,20 @@ def elitist(state, scores, births, population, tournament_size, birth):
 def random_search(state, scores, births, population, tournament_size, birth):
     """No parent: every child is a random program of the same space."""
     return -1, birth % population.shape[0]
+
+
+@inner()
+def ring(state, scores, births, population, tournament_size, birth):
+    """Places stand in a ring, and the oldest's neighbours, twice the tournament's size to each side, compete to replace it.
+
+    What is good spreads from neighbour to neighbour, so that several lines have time to become good in their own ways.
+    """
+    size = population.shape[0]
+    oldest = birth % size
+    reach = min(2 * tournament_size, (size - 1) // 2)
+    parent = population[oldest]
+    for draw in range(tournament_size):
+        other = population[(oldest + size - reach + below(state, 2 * reach + 1)) % size]
+        if draw == 0 or scores[other] > scores[parent]:
+            parent = other
+    return parent, oldest

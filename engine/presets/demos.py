@@ -53,7 +53,7 @@ def digits() -> SearchSpec:
             ("alter_parameter", "randomize_instruction", "randomize_function", "insert", "remove"), 1.0
         ),
         fec=FecSpec(), train_budget=2.0,
-        stop=StopSpec(max_seconds=180.0),
+        stop=StopSpec(max_seconds=180.0, stagnation=100_000, max_experiments=1000),
     )  # fmt: skip
 
 

@@ -62,22 +62,30 @@ def _section(spec: SearchSpec) -> str:
         f"{kind.replace('_', ' ')} {weight:g}" for kind, weight in spec.mutations.items() if weight > 0
     )
     lines += [
-        f"- Mutations: {mutations} (weights), with probability {spec.mutation_probability:g}",
+        f"- Mutations: {mutations} (weights), with probability {spec.mutation_probability:g}"
+        + (f", and each time another with probability {spec.more_mutations:g}" if spec.more_mutations else ""),
         f"- Population {spec.population_size:,}, tournaments of {spec.tournament_size}; {spec.fitness_combination} over tasks"
         + (f"; functional equivalence cache of {spec.fec.size:,}" if spec.fec else "")
         + (f"; {_SELECTIONS[spec.selection]}" if spec.selection in _SELECTIONS else "")
         + ("; constants altered by the paper’s rule" if spec.constant_rule == "paper" else "")
         + (f"; {_hurdle(spec.hurdle)}" if spec.hurdle else "")
+        + (f"; {_VALIDITIES[spec.validity]}" if spec.validity in _VALIDITIES else "")
+        + (f"; {spec.price:g} of its score as the price of a 2-layer net’s cost" if spec.price else "")
         + (f"; cost up to {spec.train_budget:g} times the 2-layer net’s" if spec.train_budget else ""),
         f"- Ends: {_ends(spec)}",
     ]
     return "\n".join(lines) + "\n"
 
 
+_VALIDITIES = {
+    "learns": "only programs whose prediction depends on features and labels are run",
+    "corrects": "only programs whose prediction depends on features, labels and earlier predictions are run",
+}
 _SELECTIONS = {
     "regularized_paper": "the oldest dies before each tournament",
     "elitist": "the worst dies",
     "random": "random search",
+    "ring": "the oldest’s neighbours in a ring compete to replace it",
 }
 
 

@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.canonical import live_mask
-from engine.core import choice, evolution, hurdle, programs, random_stream, vector_math
+from engine.core import choice, hurdle, programs, random_stream, variation, vector_math
 from engine.core import fec as cache
 from engine.core.kernel import POSITIVE_LOGIT
 from engine.core.lanes import POINTER, WIDTH, Lanes
@@ -192,7 +192,7 @@ def mutants(kind, algorithm, count=600, **changes):
     for _ in range(count):
         encoded = Encoded.of(algorithm, one._capacities)
         lengths = encoded.lengths.copy()
-        made = evolution.mutate(one.random, one.space, encoded.code, encoded.constants, lengths)
+        made = variation.mutate(one.random, one.space, encoded.code, encoded.constants, lengths)
         assert made == MUTATIONS.index(kind)
         one.pool.code[0], one.pool.constants[0], one.pool.lengths[0] = encoded.code, encoded.constants, lengths
         result.append(one.algorithm(0))
@@ -374,6 +374,13 @@ def test_selection_schemes():
     elitist = parents_and_places("elitist", scores, births, 20, 11)
     assert {place for _, place in elitist} == {3} and Counter(parent for parent, _ in elitist)[1] > 2900
     assert set(parents_and_places("random", scores, births, 2, 13)) == {(-1, 3)}
+    # In a ring of 20, two to each side of the place of the oldest, 21 % 20, compete.
+    ring = parents_and_places("ring", np.arange(20) / 20, np.arange(20), 1, 21)
+    assert {place for _, place in ring} == {1} and {parent for parent, _ in ring} == {19, 0, 1, 2, 3}
+    assert Counter(parent for parent, _ in parents_and_places("ring", np.ones(20), np.arange(20), 2, 5)).keys() == set(
+        range(1, 10)
+    )
+    assert {parent for parent, _ in parents_and_places("ring", scores, births, 30, 11)} == {1}
 
 
 def test_hurdle_against_a_model():

@@ -88,6 +88,15 @@ NEW_OPTIONS = {
     },
     "hurdle": {"hurdle": HurdleSpec(10, 10, percentile=60.0, window=300, period=37), "constant_rule": "paper"},
     "elitist": {"selection": "elitist", "fitness_combination": "minimum", "select_rounds": 2, "select_candidates": 5},
+    "ring": {
+        "selection": "ring",
+        "validity": "corrects",
+        "validity_tries": 7,
+        "more_mutations": 0.5,
+        "price": 0.1,
+        "initial": "empty",
+        "mutations": {"grow": 1.0, "branch": 1.0, "tune": 1.0, "insert": 1.0, "remove": 2.0},
+    },
     "random search": {"selection": "random", "hurdle": HurdleSpec(20, 5, percentile=90.0, window=50, period=50)},
 }
 

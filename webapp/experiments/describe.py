@@ -25,6 +25,9 @@ MUTATIONS = {
     "graft": gettext_lazy("operand grafted"),
     "bypass": gettext_lazy("instruction bypassed"),
     "rewire": gettext_lazy("operand rewired"),
+    "grow": gettext_lazy("missing lines grown"),
+    "branch": gettext_lazy("branch grown"),
+    "tune": gettext_lazy("constant tuned"),
 }
 
 FINISH_REASONS = {

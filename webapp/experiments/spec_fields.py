@@ -25,6 +25,7 @@ CHOICES = {
     "fitness_combination": "FITNESS_COMBINATIONS",
     "selection": "SELECTIONS",
     "constant_rule": "CONSTANT_RULES",
+    "validity": "VALIDITIES",
 }
 """Names of fields with a fixed set of values, and the engine's tuple of these."""
 
