@@ -96,8 +96,10 @@ class Evaluator:
     def reseed(self, seed: int) -> None:
         """Let random ops draw from other streams from now on: those of an evaluator made with this seed."""
         self.seed = seed
-        for task, place in enumerate(np.ndindex(self.group.seeds.shape)):
-            self.group.seeds[place] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(task + 1)))
+        for g, lane in np.ndindex(self.group.seeds.shape):
+            # By the task, not the place: how far groups are padded depends on the machine.
+            task = g * self.lanes + lane
+            self.group.seeds[g, lane] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(task + 1)))
 
     def _build(self) -> evaluation.Group:
         self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
