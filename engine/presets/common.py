@@ -28,6 +28,6 @@ BUILDING: Mapping[str, float] = {
 def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     """Return what makes a search one of Ab Ovo's, as fields of SearchSpec; docs/search.md explains each and why."""
     return {
-        "selection": "regularized", "population_size": 100, "tournament_size": 10,
+        "selection": "ring", "population_size": 400, "tournament_size": 5,
         "mutations": dict(BUILDING), "more_mutations": 0.3, "price": 0.005, "hurdle": hurdle,
     }  # fmt: skip
