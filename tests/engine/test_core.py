@@ -380,7 +380,7 @@ def test_selection_schemes():
     assert Counter(parent for parent, _ in parents_and_places("ring", np.ones(20), np.arange(20), 2, 5)).keys() == set(
         range(1, 10)
     )
-    assert {parent for parent, _ in parents_and_places("ring", scores, births, 30, 11)} == {1}
+    assert Counter(parent for parent, _ in parents_and_places("ring", scores, births, 30, 11))[1] > 2900
 
 
 def test_hurdle_against_a_model():
