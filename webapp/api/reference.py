@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.api.v1 import api
 
-GROUPS = ("searches", "algorithms", "datasets", "studies", "specifications", "account")
+GROUPS = ("searches", "algorithms", "bundles", "datasets", "studies", "specifications", "account")
 
 
 @dataclass
@@ -49,8 +49,8 @@ class Operation:
 @require_safe
 def page(request):
     names = {
-        "searches": _("Searches"), "algorithms": _("Algorithms"), "datasets": _("Data sets"), "studies": _("Studies"),
-        "specifications": _("Specifications"), "account": _("Account"),
+        "searches": _("Searches"), "algorithms": _("Algorithms"), "bundles": _("Bundles"), "datasets": _("Data sets"),
+        "studies": _("Studies"), "specifications": _("Specifications"), "account": _("Account"),
     }  # fmt: skip
     operations = _operations()
     groups = [(name, names[name], operations[name]) for name in GROUPS if name in operations]
