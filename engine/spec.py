@@ -533,8 +533,7 @@ def _typed(annotation: str, value: Any, place: str) -> Any:
             return _pairs(value, place)
         return _expect(isinstance(value, str), value, place, "text")
     if annotation.startswith(("int", "float")):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        _expect(number and math.isfinite(value), value, place, "a number")
+        _expect(_is_number(value), value, place, "a number")
         if annotation.startswith("int"):
             return int(_expect(value == int(value), value, place, "a whole number"))
         return float(value)
@@ -557,6 +556,13 @@ def _typed(annotation: str, value: Any, place: str) -> Any:
         whole = isinstance(value, (list, tuple)) and all(type(one) is int for one in value)
         return tuple(_expect(whole, value, place, "a list of whole numbers"))
     return value
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def _pairs(value, place):
