@@ -164,7 +164,11 @@ class Product:
         assert self.process is not None
         for launcher in [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]:
             for process in launcher.children():
-                if word in process.cmdline() or any(word in part for part in process.cmdline()[:1]):
+                try:
+                    words = process.cmdline()
+                except psutil.NoSuchProcess:  # ended since it was listed
+                    continue
+                if word in words or any(word in part for part in words[:1]):
                     return process
         raise AssertionError(f"no child runs {word}:\n{self.output()}")
 

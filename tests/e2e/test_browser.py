@@ -277,5 +277,5 @@ def test_everything_reads_without_scripts(product, browser):
     assert page.locator("svg.chart-wide .line-best").count() == 1
     assert page.locator(".program").first.is_visible()
     page.locator("#best-link").click()
-    assert page.locator("#ancestry-title").is_visible()
+    page.locator("#ancestry-title").wait_for()
     context.close()

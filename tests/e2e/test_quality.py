@@ -23,6 +23,7 @@ KILOBYTES = 150
 THINGS = """
 import json
 from django.contrib.auth import get_user_model
+from webapp.experiments.bundle_models import BundleImport
 from webapp.experiments.models import Dataset, Evaluation, Note, Search, Star, Study, Tag, Trial
 from webapp.people.services import invitations, tokens
 admin = get_user_model().objects.get(username="admin")
@@ -40,11 +41,13 @@ Search.objects.filter(pk__in=Search.objects.order_by("pk").values("pk")[1:3]).up
 evaluation = Evaluation.objects.create(
     find=search.result, seed=5, owner=admin, done_at=search.created_at, failure_reason="the data set is gone"
 )
+brought = BundleImport.objects.create(owner=admin, name="old.jsonl", state="refused", reason="line 3: a score was expected")
 invitation, secret = invitations.invite(by=admin)
 token, _ = tokens.create_token(user=admin, name="a", scope="read")
 print("\\n" + json.dumps({
     "search_id": search.pk, "permalink": algorithm.permalink, "note_id": note.pk, "name": dataset.name, "user_id": admin.pk,
     "key": trial.key, "study_id": study.pk, "evaluation_id": evaluation.pk, "token_id": token.pk, "invitation_id": invitation.pk, "secret": secret, "code": "en",
+    "import_id": brought.pk,
 }))
 """  # fmt: skip
 
