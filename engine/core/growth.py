@@ -11,7 +11,7 @@ import math
 
 from engine.core.connected import computed_register, graft_operand, input_type, make_room
 from engine.core.jit import inner
-from engine.core.mutation import copy_row, random_operands
+from engine.core.mutation import copy_row, random_operands, single
 from engine.core.programs import find_live
 from engine.core.random_stream import below, normal, unit
 from engine.core.tables import (
@@ -269,6 +269,8 @@ def _scale_one(state, op, constants, row):
     if CONSTANT_KIND[op] != ELEMENT_CONSTANT:
         place = below(state, CONSTANT_COUNT[op])
     spread = 0.2 if below(state, 2) == 0 else 1.0
-    constants[row, place] *= math.exp(spread * normal(state))
+    scaled = constants[row, place] * math.exp(spread * normal(state))
+    # As programs store them: what is written down and read again must be the same program.
+    constants[row, place] = scaled if CONSTANT_KIND[op] == SCALAR_CONSTANT else single(scaled)
     if CONSTANT_KIND[op] == INTERVAL and constants[row, 0] > constants[row, 1]:
         constants[row, 0], constants[row, 1] = constants[row, 1], constants[row, 0]

@@ -48,7 +48,8 @@ class Space(NamedTuple):
 
 
 @inner()
-def _single(value):
+def single(value):
+    """Return a number rounded to float32."""
     return np.float64(np.float32(value))
 
 
@@ -151,18 +152,18 @@ def alter_constant(state, space, op, constants, row):
         if choice < last:
             constants[row, choice] = _fraction(state)
         else:
-            constants[row, last] = _single(_scaled_or_flipped(state, space, constants[row, last]))
+            constants[row, last] = single(_scaled_or_flipped(state, space, constants[row, last]))
     elif kind == INTERVAL:
         choice = below(state, 2)
-        constants[row, choice] = _single(_scaled_or_flipped(state, space, constants[row, choice]))
+        constants[row, choice] = single(_scaled_or_flipped(state, space, constants[row, choice]))
         low, high = constants[row, 0], constants[row, 1]
         if low > high:
             constants[row, 0], constants[row, 1] = high, low
     elif kind == GAUSSIAN:
         if below(state, 2) == 0:
-            constants[row, 0] = _single(_scaled_or_flipped(state, space, constants[row, 0]))
+            constants[row, 0] = single(_scaled_or_flipped(state, space, constants[row, 0]))
         else:
-            constants[row, 1] = _single(_scaled(state, space, constants[row, 1]))
+            constants[row, 1] = single(_scaled(state, space, constants[row, 1]))
 
 
 @inner()

@@ -13,6 +13,7 @@ from engine.canonical import inputs, live_mask, output
 from engine.core.price import live_cost
 from engine.core.validity import FEATURES, LABEL, PREDICTION, prediction_sources
 from engine.evaluator import Encoded
+from engine.kinds import MUTATIONS
 from engine.ops import Op
 from engine.spec import TaskSpec
 from engine.task_building import build_tasks
@@ -113,6 +114,22 @@ def test_grow_begins_with_the_prediction():
     for child in set(mutants("grow", empty, 200)):
         assert ("s", 1) in [output(one) for one in child.predict if one.op != Op.NO_OP]
         assert hungry(empty) == {("s", 1)} and ("s", 1) not in hungry(child)
+
+
+@pytest.mark.parametrize("kind", MUTATIONS)
+def test_what_a_mutation_makes_is_the_same_program_when_it_is_written_and_read(kind):
+    """Constants of all ops but one are float32: the digest, and so the permalink, is made of what can be written down."""
+    draws = (
+        Instruction(Op.VECTOR_GAUSSIAN_SET, out=1, constants=(0.5, 0.25)),
+        Instruction(Op.SCALAR_UNIFORM_SET, out=2, constants=(-0.5, 0.25)),
+        Instruction(Op.VECTOR_CONST_SET, out=2, constants=(0.5, 0.25)),
+        Instruction(Op.SCALAR_CONST_SET, out=3, constants=(0.1,)),
+    )
+    dot = Instruction(Op.VECTOR_INNER_PRODUCT, 1, 2, 1)
+    sums = (Instruction(Op.SCALAR_SUM, 1, 2, 1), Instruction(Op.SCALAR_SUM, 1, 3, 1))
+    parent = Algorithm(draws, (dot, *sums), (Instruction(Op.VECTOR_SUM, 1, 0, 1),))
+    for child in mutants(kind, parent, 200):
+        assert Algorithm.from_json(child.to_json()).digest() == child.digest()
 
 
 def test_tune_scales_one_constant_of_a_live_line():
