@@ -16,13 +16,14 @@ from engine.canonical import canonical_digest, live_mask
 from engine.evaluator import Evaluator
 from engine.explain import explain
 from engine.knockout import knock_outs
+from engine.motif_examples import EXAMPLES, one
 from engine.ops import Op
 from engine.removal import REMOVALS, room, without_line, without_motif
 from engine.spec import TaskSpec
 from engine.task_building import build_tasks
 from engine.tuning import scaled, tunable, tune
 from tests.engine.programs import algorithms, disguised, with_dead_code
-from tests.engine.test_explain import KNOWN, VARIANTS, one
+from tests.engine.test_explain import KNOWN
 
 DIGITS = TaskSpec(kind="projected", dataset="digits", count=8, features=8, train_examples=240, valid_examples=100)
 REGISTERS = Registers(10, 12, 6)
@@ -66,7 +67,7 @@ def test_a_program_without_a_motif_does_not_contain_it(name):
     ],
 )
 def test_a_linear_model_with_one_idea_is_without_it_the_linear_model(name, motif, evaluators):
-    changed = without_motif(VARIANTS[name], motif)
+    changed = without_motif(EXAMPLES[name][0], motif)
     assert np.array_equal(*(evaluators[0].evaluate(program).fitness for program in (changed, linear())))
 
 
