@@ -5,6 +5,8 @@ import io
 import json
 from dataclasses import replace
 
+from hypothesis import strategies as st
+
 from engine.bundle.collect import Collector
 from engine.presets import preset
 from engine.search import Search
@@ -43,3 +45,22 @@ def sealed(lines) -> bytes:
     body = b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
     end = {"kind": "end", "lines": len(lines), "sha256": hashlib.sha256(body).hexdigest()}
     return body + json.dumps(end).encode() + b"\n"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def spoil(data, node) -> None:
+    """Put any value in any place of what was read from JSON, however deep; data: hypothesis's."""
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = data.draw(st.sampled_from(keys))
+        if isinstance(node[key], (dict, list)) and node[key] and data.draw(st.booleans()):
+            node = node[key]
+            continue
+        break
+    node[key] = data.draw(JSON)

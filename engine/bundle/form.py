@@ -155,6 +155,13 @@ class IslandState:
         return {"kind": "island", "index": self.index, "state": self.state, **self.counters, "seconds": self.seconds}
 
 
+FIND_VALUES = (
+    "score", "previous_score", "select_score", "final_score", "select_scores", "final_scores", "individuals", "train_steps",
+    "experiment", "seconds",
+)  # fmt: skip
+"""Fields of a find that installations store under the same names."""
+
+
 @dataclass(frozen=True)
 class BundledFind:
     """A find with all that is known of it. Scores are None where they are no finite numbers."""

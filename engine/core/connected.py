@@ -119,6 +119,39 @@ def make_room(state, space, function, row, code, constants, lengths, live):
 
 
 @inner()
+def ops_that_write(space, function, kind):
+    """Return how many of the ops that a function may have write a type."""
+    count = 0
+    for k in range(space.ops_start[function], space.ops_start[function + 1]):
+        count += OUT_TYPE[space.ops[k]] == kind
+    return count
+
+
+@inner()
+def draw_op_that_writes(state, space, function, kind):
+    """Return a random one of them. There must be one."""
+    choice = below(state, ops_that_write(space, function, kind))
+    for k in range(space.ops_start[function], space.ops_start[function + 1]):
+        if OUT_TYPE[space.ops[k]] == kind:
+            if choice == 0:
+                return space.ops[k]
+            choice -= 1
+    return 0
+
+
+@inner()
+def put_dead(state, space, function, row, op, code, constants, lengths, live):
+    """Put an instruction with random operands at a row, marked as dead; what stood there and after it moves on."""
+    for k in range(space.starts[function] + lengths[function], row, -1):
+        copy_row(code, constants, k - 1, k)
+        live[k] = live[k - 1]
+    lengths[function] += 1
+    code[row, 0] = op
+    live[row] = 0
+    random_operands(state, space, code, constants, row)
+
+
+@inner()
 def graft(state, space, code, constants, lengths):
     """Put an instruction on the way to an operand of a live one: what it reads, f(what it read, something computed)."""
     graft_operand(state, space, code, constants, lengths, False)
@@ -135,33 +168,16 @@ def graft_operand(state, space, code, constants, lengths, anything):
         return False
     slot = below(state, 2) if IN2_TYPE[code[row, 0]] >= 0 else 0
     kind = input_type(code[row, 0], slot)
-    begin, end = space.ops_start[function], space.ops_start[function + 1]
-    count = 0
-    for k in range(begin, end):
-        if OUT_TYPE[space.ops[k]] == kind:
-            count += 1
-    if count == 0:
+    if ops_that_write(space, function, kind) == 0:
         return False
     row = make_room(state, space, function, row, code, constants, lengths, live)
     if row < 0:
         return False
-    choice = below(state, count)
-    op = 0
-    for k in range(begin, end):
-        if OUT_TYPE[space.ops[k]] == kind:
-            if choice == 0:
-                op = space.ops[k]
-            choice -= 1
+    op = draw_op_that_writes(state, space, function, kind)
     needed_before(code, lengths, space.starts, space.first, analysis, function, row)
     out = _free_register(state, space, analysis.sets[1], kind)
     old = code[row, 1 + slot]
-    for k in range(space.starts[function] + lengths[function], row, -1):
-        copy_row(code, constants, k - 1, k)
-        live[k] = live[k - 1]
-    lengths[function] += 1
-    code[row, 0] = op
-    live[row] = 0
-    random_operands(state, space, code, constants, row)
+    put_dead(state, space, function, row, op, code, constants, lengths, live)
     inputs = (1 if IN1_TYPE[op] >= 0 else 0) + (1 if IN2_TYPE[op] >= 0 else 0)
     through = -1
     matches = (1 if IN1_TYPE[op] == kind else 0) + (1 if IN2_TYPE[op] == kind else 0)

@@ -9,9 +9,17 @@ from __future__ import annotations
 
 import math
 
-from engine.core.connected import computed_register, graft_operand, input_type, make_room
+from engine.core.connected import (
+    computed_register,
+    draw_op_that_writes,
+    graft_operand,
+    input_type,
+    make_room,
+    ops_that_write,
+    put_dead,
+)
 from engine.core.jit import inner
-from engine.core.mutation import copy_row, random_operands, single
+from engine.core.mutation import single
 from engine.core.programs import find_live
 from engine.core.random_stream import below, normal, unit
 from engine.core.tables import (
@@ -72,29 +80,10 @@ def _pick_hungry(state, space, code, lengths):
 
 
 @inner()
-def _ops_that_write(space, function, kind):
-    count = 0
-    for k in range(space.ops_start[function], space.ops_start[function + 1]):
-        count += OUT_TYPE[space.ops[k]] == kind
-    return count
-
-
-@inner()
-def _draw_op_that_writes(state, space, function, kind):
-    choice = below(state, _ops_that_write(space, function, kind))
-    for k in range(space.ops_start[function], space.ops_start[function + 1]):
-        if OUT_TYPE[space.ops[k]] == kind:
-            if choice == 0:
-                return space.ops[k]
-            choice -= 1
-    return 0
-
-
-@inner()
 def _may_write(space, function, kind, register):
     """Whether the function's ops can write the type; Learn and Setup do not make predictions."""
     is_prediction = register == 1 and kind == (1 if space.first[3] else 0)
-    return _ops_that_write(space, function, kind) > 0 and (function == 1 or not is_prediction)
+    return ops_that_write(space, function, kind) > 0 and (function == 1 or not is_prediction)
 
 
 @inner()
@@ -180,7 +169,7 @@ def _feed(state, space, code, constants, lengths, kind, register):
     row = make_room(state, space, function, row, code, constants, lengths, live)
     if row < start:
         return False
-    op = _draw_op_that_writes(state, space, function, kind)
+    op = draw_op_that_writes(state, space, function, kind)
     inputs = (1 if IN1_TYPE[op] >= 0 else 0) + (1 if IN2_TYPE[op] >= 0 else 0)
     labelled = -1
     driven = below(state, inputs) if inputs > 0 else -1
@@ -191,13 +180,7 @@ def _feed(state, space, code, constants, lengths, kind, register):
         driven = 1 - own if own >= 0 else driven
     if function == 2 and driven >= 0 and below(state, 2) == 0:
         labelled = _labelled_register(state, space, code, lengths, input_type(op, driven))
-    for k in range(start + lengths[function], row, -1):
-        copy_row(code, constants, k - 1, k)
-        live[k] = live[k - 1]
-    lengths[function] += 1
-    code[row, 0] = op
-    live[row] = 0
-    random_operands(state, space, code, constants, row)
+    put_dead(state, space, function, row, op, code, constants, lengths, live)
     if CONSTANT_KIND[op] == SCALAR_CONSTANT:
         constants[row, 0] *= 10.0 ** (-ORDERS * unit(state))
     for k in range(inputs):

@@ -16,7 +16,7 @@ from engine.cli.main import main
 from engine.records import apply_change
 from engine.search import Search
 from engine.spec import MigrationSpec, StopSpec
-from tests.bundles import bundle_of, lines_of, sealed, small
+from tests.bundles import bundle_of, lines_of, sealed, small, spoil
 
 
 @pytest.fixture(scope="module")
@@ -251,13 +251,6 @@ def test_a_bomb_is_not_unpacked_whole():
         check(bomb, bytes=1 << 20)
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_value_anywhere_breaks_the_reader(lines, data):
@@ -266,14 +259,7 @@ def test_no_value_anywhere_breaks_the_reader(lines, data):
     # Kinds are many lines long: a place in each kind is drawn as often as in any other.
     kind = data.draw(st.sampled_from(sorted({one["kind"] for one in copy})))
     node = data.draw(st.sampled_from([one for one in copy if one["kind"] == kind]))
-    while True:
-        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
-        key = data.draw(st.sampled_from(keys))
-        if isinstance(node[key], (dict, list)) and node[key] and data.draw(st.booleans()):
-            node = node[key]
-            continue
-        break
-    node[key] = data.draw(JSON)
+    spoil(data, node)
     text = sealed(copy)
     try:
         with Bundle(io.BytesIO(text)) as bundle:

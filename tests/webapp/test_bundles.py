@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from engine.bundle import BundleError
 from engine.spec import TaskSpec
-from tests.bundles import bundle_of, lines_of, sealed, small
+from tests.bundles import bundle_of, lines_of, sealed, small, spoil
 from webapp.experiments import lineage
 from webapp.experiments.models import (
     Algorithm,
@@ -295,13 +295,6 @@ def test_measurements_come_along_and_are_made_anew_unless_they_are_the_products_
     assert Measurement.objects.get().version == measure.VERSION
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_hostile_bundles_are_kept_whole_or_not_at_all_and_break_no_page(measured, owner, client, monkeypatch, data):
@@ -316,13 +309,7 @@ def test_hostile_bundles_are_kept_whole_or_not_at_all_and_break_no_page(measured
         node = next(one for one in lines if one.get("measurement"))["measurement"]
     else:
         node = data.draw(st.sampled_from([one for one in lines if one["kind"] == kind] or lines))
-    while True:
-        key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else list(range(len(node)))))
-        if isinstance(node[key], (dict, list)) and node[key] and data.draw(st.booleans()):
-            node = node[key]
-            continue
-        break
-    node[key] = data.draw(JSON)
+    spoil(data, node)
     with transaction.atomic():
         row = imports.receive(owner=owner, file=SimpleUploadedFile("x.jsonl", sealed(lines)), visibility="public")
         row = imports.run_import(import_id=row.pk)

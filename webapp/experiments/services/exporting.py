@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from engine.algorithm import Algorithm as Program
 from engine.bundle import BundledFind, BundledStudy, Event, Head, IslandState, Origin, Row, write_search
-from engine.bundle.form import COUNTERS, POINT, STATES
+from engine.bundle.form import COUNTERS, FIND_VALUES, POINT, STATES
 from engine.spec import SearchSpec
 from webapp.experiments.models import CurvePoint, Find, ImportedSearch, Search
 from webapp.experiments.services.measure import VERSION as MEASUREMENT_VERSION
@@ -178,14 +178,8 @@ def bundled(find: Find) -> BundledFind:
         algorithm=Program.from_json(find.algorithm.program),
         found_at=find.found_at,
         measurement=data if data and data.get("version") == MEASUREMENT_VERSION else None,
-        **{
-            name: getattr(find, name)
-            for name in (
-                "score", "previous_score", "select_score", "final_score", "select_scores", "final_scores", "individuals",
-                "train_steps", "experiment", "seconds",
-            )
-        },
-    )  # fmt: skip
+        **{name: getattr(find, name) for name in FIND_VALUES},
+    )
 
 
 def _ancestry(finds: Sequence[Find]) -> Iterator[Row]:

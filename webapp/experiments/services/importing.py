@@ -25,7 +25,7 @@ from engine.bundle import (
     check_scores,
     check_section,
 )
-from engine.bundle.form import COUNTERS, POINT
+from engine.bundle.form import COUNTERS, FIND_VALUES, POINT
 from engine.datasets import DatasetError
 from engine.evaluation_version import EVALUATION_VERSION
 from engine.records import Counters, CurvePoint
@@ -37,6 +37,7 @@ from webapp.experiments.models import Event, Find, ImportedSearch, Island, Measu
 from webapp.experiments.services import ancestry, record
 from webapp.experiments.services.baselines import baseline_scores
 from webapp.experiments.services.datasets import fetch_uploads
+from webapp.experiments.services.exporting import bundled
 from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.measure import VERSION as MEASUREMENT_VERSION
 from webapp.experiments.services.measurement_form import check_measurement
@@ -267,17 +268,11 @@ def _finds(
     for one in checked.finds:
         island = islands[one.island]
         mutation, diff, depth = record.mutation_of(island.pk, one.birth)
-        values = {
-            name: getattr(one, name)
-            for name in (
-                "birth", "score", "previous_score", "select_score", "final_score", "select_scores", "final_scores",
-                "individuals", "train_steps", "experiment", "seconds",
-            )
-        }  # fmt: skip
+        values = {name: getattr(one, name) for name in FIND_VALUES}
         rows.append(
             Find(
-                algorithm=algorithms[one.algorithm.digest()], search=search, island=island, mutation=mutation, diff=diff,
-                depth=depth, found_at=one.found_at or search.finished_at, **values,
+                algorithm=algorithms[one.algorithm.digest()], search=search, island=island, birth=one.birth,
+                mutation=mutation, diff=diff, depth=depth, found_at=one.found_at or search.finished_at, **values,
             )
         )  # fmt: skip
     finds = Find.objects.bulk_create(rows, batch_size=BATCH)
@@ -331,6 +326,4 @@ def _head_of(search: Search) -> Head:
 
 
 def _finds_of(search: Search) -> list[BundledFind]:
-    from webapp.experiments.services.exporting import bundled
-
     return [bundled(find) for find in search.finds.select_related("algorithm", "island")]
