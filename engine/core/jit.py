@@ -8,7 +8,7 @@ from numba import njit
 
 _options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": False}
 """Options of both. forceinline is said since numba hands it on to whatever a function with it calls: the choice of a mutation has
-it (engine/core/choice.py), and every kind in full, in each place, made the demo's search a third slower."""
+it (engine/core/choice.py), and every kind in full, in each place, made the demo's search a quarter slower."""
 
 compiled = partial(njit, cache=True, **_options)
 """Decorator (called without arguments: ``@compiled()``) for code that allocates nothing and that Python calls.
