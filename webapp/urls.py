@@ -6,6 +6,7 @@ from django.urls import include, path
 from webapp.api import reference
 from webapp.api.v1 import api
 from webapp.experiments.views.metrics import metrics
+from webapp.lib.favicon import favicon
 from webapp.lib.language import choose
 from webapp.people.urls import sign_in_urlpatterns
 
@@ -16,6 +17,7 @@ handler500 = "webapp.experiments.views.errors.server_error"
 
 urlpatterns = [
     path("metrics", metrics, name="metrics"),
+    path("favicon.ico", favicon, name="favicon"),
     path("", include("webapp.experiments.urls")),
     path("", include("webapp.people.urls")),
     path("api/", reference.page, name="api-page"),

@@ -63,6 +63,7 @@ NOTHING = Rule(nobody)
 
 RULES = {
     "metrics": NOTHING,
+    "favicon": OPEN,
     "experiments:home": OPEN,
     "experiments:discoveries": OPEN,
     "experiments:learn": OPEN,

@@ -1,7 +1,9 @@
 """The pages around: home, learn, ops, signing in, errors; and what holds for all of them."""
 
+import base64
 import hashlib
 import re
+import struct
 
 import pytest
 from django.conf import settings
@@ -78,6 +80,35 @@ def test_500_asks_nothing_of_the_database(client, monkeypatch, django_assert_num
     with django_assert_num_queries(0):
         response = client.get("/")
     assert response.status_code == 500 and "Something broke" in response.content.decode()
+
+
+def test_500_needs_no_static_files(client, monkeypatch, settings, tmp_path):
+    """Where they were not collected every other page fails, and this one says so."""
+    whitenoise = "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": whitenoise, "OPTIONS": {"location": str(tmp_path)}}
+    }
+    client.raise_request_exception = False
+    response = client.get("/learn/")
+    text = response.content.decode()
+    assert response.status_code == 500 and "Something broke" in text and "/static/" not in text
+    style = re.search("<style>(.*)</style>", text, re.DOTALL).group(1)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in response.headers["Content-Security-Policy"]
+
+
+def test_the_icon_for_whoever_asks_at_its_usual_address(client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        response = client.get("/favicon.ico")
+    file = response.content
+    assert response.headers["Content-Type"] == "image/x-icon" and "max-age" in response.headers["Cache-Control"]
+    kind, many = struct.unpack_from("<HHH", file)[1:]
+    assert (kind, many) == (1, 3)
+    for number, expected in enumerate((16, 32, 48)):
+        width, height, *_, size, place = struct.unpack_from("<BBBBHHII", file, 6 + 16 * number)
+        picture = file[place : place + size]
+        assert (width, height) == (expected, expected)
+        assert picture.startswith(b"\x89PNG") and struct.unpack(">II", picture[16:24]) == (expected, expected)
 
 
 def test_pages_hold_to_the_security_policy(client, make_search, run):

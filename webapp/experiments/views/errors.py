@@ -1,10 +1,15 @@
-"""Pages for what went wrong. The last one asks neither database nor session: they may be what is broken."""
+"""Pages for what went wrong. The last one asks neither database nor session nor static files: they may be what is broken."""
 
 from __future__ import annotations
+
+import base64
+import hashlib
 
 from django.http import HttpResponseServerError
 from django.shortcuts import render
 from django.template import loader
+
+from webapp.lib.security import CONTENT_SECURITY_POLICY
 
 
 def bad_request(request, exception=None):
@@ -20,4 +25,9 @@ def not_found(request, exception=None):
 
 
 def server_error(request):
-    return HttpResponseServerError(loader.get_template("500.html").render({}))
+    """Carries its style in itself; the policy allows this one text by its digest."""
+    style = loader.get_template("500.css").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    response = HttpResponseServerError(loader.get_template("500.html").render({"style": style}))
+    response["Content-Security-Policy"] = f"{CONTENT_SECURITY_POLICY}; style-src 'sha256-{digest}'"
+    return response
