@@ -209,6 +209,8 @@ PASSED_ON = {
     Op.VECTOR_MEAN, Op.MATRIX_MEAN, Op.MATRIX_ROW_MEAN,
 }  # fmt: skip
 """Ops that change a value's shape only, or average it: what it is made of stays."""
+MINIMA = {Op.SCALAR_MIN, Op.VECTOR_MIN, Op.MATRIX_MIN}
+MAXIMA = {Op.SCALAR_MAX, Op.VECTOR_MAX, Op.MATRIX_MAX}
 _MAX_TERMS = 24
 
 
@@ -233,6 +235,11 @@ class Term(NamedTuple):
         return tuple(rest)
 
 
+def is_copy(node: Node) -> bool:
+    """Whether a line only copies a value: the larger or smaller of a value and itself."""
+    return node.op in MINIMA | MAXIMA and node.reads[0] == node.reads[1]
+
+
 def terms(flow: Flow, sources: Sources, depth: int = 16) -> list[Term]:
     """Return a value as a sum of products, as far as its instructions of this example are sums and products."""
     whole = [Term(1, (Factor(sources, 1),))]
@@ -252,7 +259,7 @@ def terms(flow: Flow, sources: Sources, depth: int = 16) -> list[Term]:
         found = [_product(one, below) for one in terms(flow, node.reads[0], depth - 1)]
     elif node.op in RECIPROCALS:
         found = [_inverse(flow, node.reads[0], depth - 1)]
-    elif node.op in PASSED_ON:
+    elif node.op in PASSED_ON or is_copy(node):
         found = terms(flow, node.reads[0], depth - 1)
     else:
         return whole

@@ -12,20 +12,22 @@ from engine.dataflow import (
     FEATURES,
     INITIAL,
     LABEL,
+    MAXIMA,
+    MINIMA,
     NOW,
     PREDICT,
     PRODUCTS,
     RANDOM,
     SETUP,
     SUMS,
-    Factor,
     Flow,
     Source,
-    terms,
+    is_copy,
 )
-from engine.learner import MAXIMA, MEANS, MINIMA, NORMS, SPREADS, STEPS, Learner
+from engine.learner import STEPS, Learner
 from engine.motifs import Motif, find_motifs, learning_rates
 from engine.ops import Op
+from engine.titles import learning_of, model_of, title_of
 
 ROLES = (
     "weights", "bias", "input", "prediction", "non-linearity", "error", "gradient", "learning rate", "update",
@@ -54,11 +56,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A program explained. title: in words, for example "A linear model that learns by gradient descent"."""
+    """A program explained. model, learning: names of engine.titles."""
 
-    title: str
+    model: str
+    learning: str
     lines: tuple[Line, ...]
     motifs: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Return what it is in words, for example "A linear model that learns by gradient descent"."""
+        return self.titled()
+
+    def titled(self, task_type: str = "") -> str:
+        """Return the title; task_type: "classification" or "regression", where it is known what is predicted."""
+        return title_of(self.model, self.learning, self.motifs, task_type)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -68,10 +80,10 @@ class Explanation:
             "lines": [{**vars(line), "motifs": list(line.motifs)} for line in self.lines],
         }
 
-    def text(self) -> str:
+    def text(self, task_type: str = "") -> str:
         """Return the program with each line's role beside it."""
         width = max((len(line.text) for line in self.lines), default=0)
-        rows = [self.title]
+        rows = [self.titled(task_type)]
         rows += [f"Motifs: {', '.join(self.motifs)}"] if self.motifs else []
         for name in COMPONENT_FUNCTIONS:
             rows.append(f"def {name.capitalize()}():")
@@ -96,7 +108,8 @@ def explain(algorithm: Algorithm, *, features_size: int | None = None) -> Explan
             names = tuple(motif.name for motif in motifs if node in motif.nodes)
             lines.append(Line(name, position, one.text(features_size=features_size), role, note, names))
     bent = any(line.role == "non-linearity" for line in lines if line.function == "predict")
-    return Explanation(_title(learner, motifs, bent), tuple(lines), tuple(motif.name for motif in motifs))
+    names = tuple(motif.name for motif in motifs)
+    return Explanation(model_of(learner, names, bent), learning_of(learner, names), tuple(lines), names)
 
 
 class _Roles:
@@ -221,7 +234,7 @@ class _Roles:
         if FEATURES in now:
             return "gradient", "slope of the non-linearity" if one.op in STEPS else "factor without the error"
         if LABEL in ever:
-            return "weights", "derived from learned values"
+            return "weights", "copied" if is_copy(one) else "derived from learned values"
         if FEATURES in ever:
             return "input", "of earlier examples"
         return "constant", ""
@@ -232,6 +245,12 @@ class _Roles:
         learned = [read for read in one.reads if flow.is_learned(read)]
         if one.op in SUMS | DIFFERENCES and any(FEATURES not in flow.now_of(read) for read in learned):
             return "bias", "added to the prediction" if final else "added"
+        if is_copy(one):
+            return (
+                ("prediction", final)
+                if final
+                else ("input" if LABEL not in flow.ever[node] else "prediction", "copied")
+            )
         if one.op not in _LINEAR and node not in self.prediction:
             named = "ReLU" if node in self.motifs.get("ReLU", frozenset()) else ""
             return "non-linearity", named
@@ -242,62 +261,3 @@ class _Roles:
         if LABEL not in flow.ever[node]:
             return "input", "made from the features"
         return "prediction", "weights applied" if learned else ""
-
-
-def _title(learner: Learner, motifs: list[Motif], bent: bool) -> str:
-    """Return the model and how it learns. bent: whether a line of Predict is a non-linearity."""
-    names = {motif.name for motif in motifs}
-    model = _model(learner, names)
-    if bent and model != NET:
-        model = UNKNOWN  # linear in something, but that something is not the features as they are
-    if not any(LABEL in learner.flow.ever[node] for node in learner.flow.carried):
-        return f"{model} that does not learn"
-    if "normalised gradient" in names:
-        how = "learns by normalised gradient descent"
-    elif "gradient descent" in names:
-        how = "learns by gradient descent"
-    else:
-        how = "learns from the labels in a way of its own"
-    extras = [words for name, words in _EXTRAS.items() if name in names]
-    return f"{model} that {how}{', with ' + ' and '.join(extras) if extras else ''}"
-
-
-NET, UNKNOWN = "A 2-layer net", "An algorithm"
-
-_EXTRAS = {
-    "noisy input": "noisy input",
-    "weight accumulation": "accumulated weights",
-    "learning-rate decay": "a decaying learning rate",
-    "loss clipping": "a clipped loss",
-}
-
-
-def _model(learner: Learner, names: set[str]) -> str:
-    flow = learner.flow
-    if FEATURES not in flow.ever_of(flow.prediction):
-        return "A prediction without the features"
-    if "bilinear form" in names:
-        return "A bilinear model"
-    if names & {"ReLU", "noisy ReLU"} and len(learner.weights_in_use) > 1:
-        return NET
-    parts = terms(flow, flow.prediction)
-    with_input = [one for one in parts if any(learner.is_input(factor.sources) for factor in one.factors)]
-    linear = [
-        one for one in with_input
-        if sum(learner.is_input(factor.sources) and not _is_size(learner, factor) for factor in one.factors) == 1
-        and any(flow.is_learned(factor.sources) for factor in one.factors)
-    ]  # fmt: skip
-    if with_input and len(linear) == len(with_input):
-        offset = any(
-            one not in with_input
-            and any(flow.is_learned(factor.sources) for factor in one.factors)
-            and not any(learner.is_noise(factor.sources) for factor in one.factors)
-            for one in parts
-        )
-        return "An affine model" if offset else "A linear model"
-    return UNKNOWN
-
-
-def _is_size(learner: Learner, factor: Factor) -> bool:
-    """Whether a factor only divides by a norm, deviation or mean, as the normalisation of an input does."""
-    return factor.power == -1 and learner.measure(factor.sources, NORMS | SPREADS | MEANS) is not None

@@ -19,6 +19,8 @@ from engine.dataflow import (
     FEATURES,
     INITIAL,
     LABEL,
+    MAXIMA,
+    MINIMA,
     NOW,
     PREDICT,
     PREDICTION,
@@ -35,8 +37,6 @@ from engine.dataflow import (
 )  # fmt: skip
 from engine.ops import Op
 
-MINIMA = {Op.SCALAR_MIN, Op.VECTOR_MIN, Op.MATRIX_MIN}
-MAXIMA = {Op.SCALAR_MAX, Op.VECTOR_MAX, Op.MATRIX_MAX}
 STEPS = {Op.SCALAR_HEAVYSIDE, Op.VECTOR_HEAVYSIDE, Op.MATRIX_HEAVYSIDE}
 NORMS = {Op.VECTOR_NORM, Op.MATRIX_NORM, Op.MATRIX_COLUMN_NORM, Op.MATRIX_ROW_NORM}
 SPREADS = {Op.VECTOR_ST_DEV, Op.MATRIX_ST_DEV, Op.MATRIX_ROW_ST_DEV}

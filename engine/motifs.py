@@ -14,6 +14,8 @@ from engine.dataflow import (
     FEATURES,
     INITIAL,
     LABEL,
+    MAXIMA,
+    MINIMA,
     NOW,
     PREDICTION,
     PRODUCTS,
@@ -28,7 +30,7 @@ from engine.dataflow import (
     Sources,
     terms,
 )
-from engine.learner import MAXIMA, MEANS, MINIMA, NORMS, SPREADS, STEPS, Learner
+from engine.learner import MEANS, NORMS, SPREADS, STEPS, Learner
 from engine.ops import Op
 
 

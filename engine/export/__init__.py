@@ -33,7 +33,7 @@ def export(algorithm: Algorithm, to: str, *, name: str = "", task_type: str = "c
     if to == "latex":
         from engine.export.latex import latex
 
-        return latex(algorithm, name)
+        return latex(algorithm, name, task_type)
     if to == "python":
         from engine.export.numpy_module import numpy_module
 

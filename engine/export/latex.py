@@ -6,6 +6,7 @@ import math
 
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
 from engine.explain import explain
+from engine.export.numpy_code import left_out
 from engine.ops import Op
 
 _UNIFORM = r"\mathcal{{U}}({lo}, {hi})"
@@ -47,12 +48,13 @@ FORMULAS: dict[Op, str] = {
 _LETTERS = {"s": "s", "v": r"\mathbf{v}", "m": r"\mathbf{M}"}
 
 
-def latex(algorithm: Algorithm, name: str) -> str:
+def latex(algorithm: Algorithm, name: str, task_type: str) -> str:
     """Return a tabular environment: live lines, with their roles."""
     explanation = explain(algorithm)
     dead = sum(line.role == "dead" for line in explanation.lines)
-    rows = [f"% {name}: {explanation.title}." if name else f"% {explanation.title}."]
-    rows += [f"% {dead} lines that cannot reach the prediction are left out."] if dead else []
+    title = explanation.titled(task_type)
+    rows = [f"% {name}: {title}." if name else f"% {title}."]
+    rows += [f"% {left_out(dead)}"] if dead else []
     rows += [r"% Needs \usepackage{amsmath}.", r"\begin{tabular}{@{}l@{\qquad}l@{}}"]
     for function, title in enumerate(COMPONENT_FUNCTIONS):
         rows.append(rf"\textbf{{def}} \textsc{{{title.capitalize()}}}: & \\")

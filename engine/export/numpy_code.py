@@ -173,6 +173,15 @@ def _statement(one: Instruction) -> str:
     return f"{target} = {EXPRESSIONS[one.op].format(a=a, b=b, o=target, **constants)}"
 
 
+def left_out(dead: int) -> str:
+    """Return what is said of lines that are not written out."""
+    return (
+        f"{dead} lines that cannot reach the prediction are left out."
+        if dead > 1
+        else "1 line that cannot reach the prediction is left out."
+    )
+
+
 def number(value: float) -> str:
     """Return a float as Python source that gives it back exactly."""
     return repr(value) if math.isfinite(value) else f'float("{value}")'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.algorithm import Algorithm
 from engine.export.many_classes import MODULE
-from engine.export.numpy_code import program_class
+from engine.export.numpy_code import left_out, program_class
 
 _MODULE = '''\
 """@title@
@@ -77,10 +77,11 @@ def fill(template: str, algorithm: Algorithm, name: str, explanation, source: st
     """Put a program and what is known of it into a module's template."""
     classification = task_type == "classification"
     dead = sum(line.role == "dead" for line in explanation.lines)
+    title = explanation.titled(task_type)
     values = {
-        "title": f"{name}: {explanation.title}." if name else f"{explanation.title}.",
+        "title": f"{name}: {title}." if name else f"{title}.",
         "digest": algorithm.digest().hex()[:16],
-        "dead": f"{dead} lines that cannot reach the prediction are left out. " if dead else "",
+        "dead": f"{left_out(dead)} " if dead else "",
         "scores": "logits: above 0 is class 1" if classification else "predictions",
         "labels": ", 0 or 1" if classification else "",
         "classification": str(classification),

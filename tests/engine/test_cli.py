@@ -474,7 +474,7 @@ def test_knockout_refuses_in_one_line(run, arguments, message):
 
 def test_export(run, program):
     status, out, _ = run("export", program, "--to", "python", "--name", "My model")
-    assert (status, out.splitlines()[0]) == (0, '"""My model: A linear model that learns by gradient descent.')
+    assert (status, out.splitlines()[0]) == (0, '"""My model: A linear classifier that learns by gradient descent.')
     assert (
         "class MyModelRegressor"
         in run("export", program, "--to", "sklearn", "--name", "My model", "--type", "regression")[1]

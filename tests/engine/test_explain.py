@@ -26,7 +26,23 @@ ON_SIZES = Algorithm(
 )
 """Linear in the sizes of the features, not in the features."""
 
+CORRELATION = Algorithm((), LINEAR.predict, (one("SCALAR_VECTOR_PRODUCT", 0, 0, 2), ADD))
+LAST_LABEL = Algorithm((), (one("SCALAR_SUM", 1, 2, 1),), (one("SCALAR_ABS", 0, out=2),))
+
+WITH_COPIES = Algorithm(
+    LINEAR.setup,
+    (
+        one("VECTOR_MAX", 0, 0, 3),
+        one("VECTOR_MIN", 1, 1, 4),
+        one("VECTOR_INNER_PRODUCT", 4, 3, 1),
+        one("SCALAR_MAX", 1, 1, 1),
+    ),
+    LINEAR.learn,
+)
+"""Linear: the larger or smaller of a value and itself bends nothing."""
+
 KNOWN = {
+    "linear, with copies": (WITH_COPIES, {"gradient descent"}),
     **{name: (algorithm, set(motifs)) for name, (algorithm, motifs) in EXAMPLES.items()},
     "linear, other sign": (
         Algorithm((const(2, -0.01),), LINEAR.predict, (one("SCALAR_DIFF", 1, 0, 3), RATE, SCALE, ADD)),
@@ -119,6 +135,25 @@ def test_roles_of_the_linear_model():
     assert explanation.title == "A linear model that learns by gradient descent"
 
 
+def test_roles_of_copies():
+    lines = [(line.role, line.note) for line in explain(WITH_COPIES).lines if line.function == "predict"]
+    assert lines == [
+        ("input", "copied"),
+        ("weights", "copied"),
+        ("prediction", ""),
+        ("prediction", "the result"),
+    ]
+
+
+def test_titles_where_it_is_known_what_is_predicted():
+    explanation = explain(affine())
+    words = "that learns by gradient descent"
+    assert explanation.titled("classification") == f"A linear classifier with a bias {words}"
+    assert explanation.titled("regression") == f"A linear regressor with a bias {words}"
+    assert explain(ON_SIZES).titled("classification") == f"A classifier {words}"
+    assert explain(neural_network()).titled("regression") == f"A 2-layer net {words}"
+
+
 def test_roles_of_the_net():
     roles = [line.role for line in explain(neural_network()).lines]
     assert roles == [
@@ -153,7 +188,27 @@ def test_roles_do_not_depend_on_the_disguise(name):
     [
         (Algorithm(), "A prediction without the features that does not learn"),
         (Algorithm((), (one("VECTOR_MEAN", 0, out=1),)), "An algorithm that does not learn"),
-        (affine(), "An affine model that learns by gradient descent"),
+        (affine(), "A linear model with a bias that learns by gradient descent"),
+        (CORRELATION, "A linear model that learns by adding up features times labels"),
+        (LAST_LABEL, "A prediction without the features that learns from the labels alone"),
+        (
+            Algorithm(
+                LINEAR.setup,
+                LINEAR.predict,
+                (
+                    ERROR,
+                    one("VECTOR_HEAVYSIDE", 0, out=2),
+                    one("SCALAR_BROADCAST", 3, out=3),
+                    one("VECTOR_MAX", 2, 3, 1),
+                ),
+            ),
+            "A linear model that learns from its errors by a rule of its own",
+        ),
+        (
+            Algorithm((), LINEAR.predict, (one("SCALAR_BROADCAST", 0, out=2), one("VECTOR_MAX", 2, 0, 1))),
+            "A linear model that learns from the labels by a rule of its own",
+        ),
+        (WITH_COPIES, "A linear model that learns by gradient descent"),
         (ON_SIZES, "An algorithm that learns by gradient descent"),
         (EXAMPLES["noisy input"][0], "A linear model that learns by gradient descent, with noisy input"),
         (EXAMPLES["input normalisation"][0], "A linear model that learns by gradient descent"),

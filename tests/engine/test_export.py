@@ -103,7 +103,7 @@ def test_draws_have_the_stated_distribution_and_shape():
 def test_dead_lines_are_left_out_and_said_so():
     algorithm = Algorithm((*linear().setup, Instruction(Op.SCALAR_SIN, 2, 0, 3)), linear().predict, linear().learn)
     source = export(algorithm, "python")
-    assert "1 lines that cannot reach the prediction are left out" in source
+    assert "1 line that cannot reach the prediction is left out" in source
     assert "np.sin" not in source
 
 

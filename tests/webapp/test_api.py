@@ -5,10 +5,12 @@ import json
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from engine.baselines import softmax_linear
 from engine.presets import preset, preset_names
 from engine.spec_toml import to_toml
 from webapp.api.wire import finite
 from webapp.experiments.models import Algorithm, Dataset, Discovery, Island, Search
+from webapp.experiments.services import record
 from webapp.people.models import Profile, Role
 from webapp.people.services import accounts, tokens
 
@@ -358,6 +360,20 @@ def test_algorithms(call, make_search, run):
         assert response.status_code == 200 and response.headers["Content-Type"].startswith(start) and response.content
     assert call("get", f"/algorithms/{permalink}/export?to=exe").status_code == 422
     assert call("get", "/algorithms/1111111111").status_code == 404
+
+
+def test_an_algorithm_of_many_classes_is_exported(call, make_search, run):
+    search = make_search()
+    run(search)
+    program = softmax_linear()
+    row = record.record_algorithms([program], published=True)[program.digest()]
+    search.finds.filter(pk=search.best.pk).update(algorithm=row)
+    tasks = search.spec["search_tasks"] | {"kind": "classes", "features": 10}
+    spec = search.spec | {"search_tasks": tasks, "select_tasks": None, "final_tasks": None}
+    type(search).objects.filter(pk=search.pk).update(spec=spec)
+    for to in ("python", "sklearn", "latex", "text"):
+        response = call("get", f"/algorithms/{row.permalink}/export?to={to}")
+        assert response.status_code == 200 and b"that learns by gradient descent" in response.content
 
 
 def test_evaluating_again(call, make_search, run):

@@ -16,12 +16,11 @@ from webapp.api import pages, present
 from webapp.api.caller import may_write, owner_of
 from webapp.api.problems import ApiError, Problem
 from webapp.api.schemas import AlgorithmDetail, AlgorithmList, EvaluateIn, EvaluationOut, ExplanationOut
-from webapp.experiments import access, gallery, queries
+from webapp.experiments import access, gallery, queries, specs
 from webapp.experiments.annotation import MOST_LINES
 from webapp.experiments.data_facts import names_for
 from webapp.experiments.models import Algorithm, Evaluation
 from webapp.experiments.services import evaluate
-from webapp.experiments.specs import read_spec
 
 router = Router(tags=["algorithms"])
 
@@ -112,11 +111,10 @@ def export_algorithm(
     """As a NumPy module, a scikit-learn estimator, LaTeX, JSON, or text with roles."""
     program, row = _program(request, permalink)
     finds = queries.finds_of(request.user, row)
-    kind = read_spec(finds[0].search.spec).search_tasks.kind if finds else "projected"
+    task_type = specs.task_type(finds[0].search) if finds else "classification"
     if to == "text":
-        text = explain(program).text()
+        text = explain(program).text(task_type)
     else:
-        task_type = "classification" if kind == "projected" else "regression"
         text = export_program(program, to, name=f"Ab Ovo {row.permalink}", task_type=task_type)
     return HttpResponse(text, content_type=f"{CONTENT_TYPES[to]}; charset=utf-8")
 

@@ -106,7 +106,7 @@ def bundle_import(request, row: BundleImport) -> dict[str, Any]:
 
 def discovery(request, row: Discovery) -> dict[str, Any]:
     """Return a row of the gallery."""
-    annotation = annotation_of(row.model, row.learns, row.motifs)
+    annotation = annotation_of(row.model, row.learning, row.motifs)
     return {
         "permalink": row.algorithm.permalink,
         "url": url(request, row.algorithm.get_absolute_url()),

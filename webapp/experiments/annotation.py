@@ -18,9 +18,6 @@ from webapp.experiments.models import Algorithm as Row
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN = "An algorithm"
-"""What the engine calls a model that it does not know."""
-
 KEPT = 4096
 MOST_LINES = 300
 """Live lines of the longest program that is explained; those that people look at have fewer than 50."""
@@ -37,10 +34,10 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """model: "A linear model", as the engine names it; learns: whether labels change anything; roles: of live lines."""
+    """model, learning: as engine.titles names them; learning is "" where labels change nothing. roles: of live lines."""
 
     model: str
-    learns: bool
+    learning: str
     motifs: tuple[str, ...]
     roles: tuple[tuple[Role, ...], tuple[Role, ...], tuple[Role, ...]]
 
@@ -87,9 +84,8 @@ def _explained(key: _Keyed) -> Annotation | None:
     except Exception:  # a page lives without its remarks
         logger.exception("the program of canonical digest %s cannot be explained", key.digest.hex())
         return None
-    model, _, rest = explanation.title.partition(" that ")
     roles = tuple(
         tuple(Role(line.role, line.note, line.motifs) for line in explanation.lines if line.function == name)
         for name in COMPONENT_FUNCTIONS
     )
-    return Annotation(model, rest != "does not learn", explanation.motifs, roles)  # type: ignore[arg-type]
+    return Annotation(explanation.model, explanation.learning, explanation.motifs, roles)  # type: ignore[arg-type]

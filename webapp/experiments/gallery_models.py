@@ -18,7 +18,7 @@ class Discovery(models.Model):
     ordered by, so that one index holds the whole order: margin on unseen tasks first, then margin on the tasks that the
     search chose by, lowered by UNTESTED, then NO_MARGIN where there is none. size: instructions of the canonical form.
     chosen: some search chose it, or has nothing better so far. found_at: first found. finds: how often.
-    data: the best find's data set or kind of task. facets: what filters ask for, as "op:…", "motif:…", "data:…",
+    model, learning: as engine.titles names them; "" where nothing is known. data: the best find's data set or kind of task. facets: what filters ask for, as "op:…", "motif:…", "data:…",
     "task:…", "author:…". text: what the search field looks in.
     """
 
@@ -39,7 +39,7 @@ class Discovery(models.Model):
     found_at = models.DateTimeField(default=timezone.now)
     finds = models.PositiveIntegerField()
     model = models.CharField(max_length=80, blank=True)
-    learns = models.BooleanField(default=True)
+    learning = models.CharField(max_length=40, blank=True)
     motifs = ArrayField(models.CharField(max_length=40), default=list)
     data = models.CharField(max_length=100)
     facets = ArrayField(models.CharField(max_length=120), default=list)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from engine.spec import SearchSpec
+from engine.titles import UNKNOWN
 from webapp.experiments import describe
-from webapp.experiments.annotation import UNKNOWN, Annotation
+from webapp.experiments.annotation import Annotation
 from webapp.experiments.models import Algorithm
 
 MODELS = {
     "A linear model": (gettext_lazy("A linear classifier"), gettext_lazy("A linear regressor"), gettext_lazy("A linear model")),
-    "An affine model": (
+    "A linear model with a bias": (
         gettext_lazy("A linear classifier with a bias"),
         gettext_lazy("A linear regressor with a bias"),
         gettext_lazy("A linear model with a bias"),
@@ -29,7 +32,7 @@ MODELS = {
 
 PREDICTS = {
     "A linear model": gettext_lazy("The prediction is a weighted sum of the features."),
-    "An affine model": gettext_lazy("The prediction is a weighted sum of the features plus a learned bias."),
+    "A linear model with a bias": gettext_lazy("The prediction is a weighted sum of the features plus a learned bias."),
     "A bilinear model": gettext_lazy("The prediction is made of products of features, weighted by a learned matrix."),
     "A 2-layer net": gettext_lazy(
         "The features pass through a layer of weights and a non-linearity, and the prediction is read off that."
@@ -37,6 +40,49 @@ PREDICTS = {
     "A prediction without the features": gettext_lazy("The prediction does not depend on the features at all."),
     UNKNOWN: gettext_lazy("How Predict uses the features is like none of the models known here."),
 }
+
+LEARNING = {
+    "": (
+        gettext_lazy("does not learn"),
+        gettext_lazy("Nothing that it keeps depends on the labels, so that training teaches it nothing."),
+    ),
+    "normalised gradient": (
+        gettext_lazy("learns by normalised gradient descent"),
+        gettext_lazy(
+            "Each training example moves what was learned in the direction that lowers the error, by a step whose length is "
+            "evened out by a norm."
+        ),
+    ),
+    "gradient": (
+        gettext_lazy("learns by gradient descent"),
+        gettext_lazy("Each training example moves what was learned a little in the direction that lowers the error."),
+    ),
+    "correlation": (
+        gettext_lazy("learns by adding up features times labels"),
+        gettext_lazy(
+            "Each training example adds its features, times its label, to what was learned, so that what goes with the label "
+            "comes to weigh more; how far off its own predictions are does not matter to it."
+        ),
+    ),
+    "errors": (
+        gettext_lazy("learns from its errors by a rule of its own"),
+        gettext_lazy(
+            "What it learns of an example depends on how its prediction compares with the label, but in none of the ways known here."
+        ),
+    ),
+    "labels alone": (
+        gettext_lazy("learns from the labels alone"),
+        gettext_lazy("What it learns depends on the labels, and not on the features that go with them."),
+    ),
+    "other": (
+        gettext_lazy("learns from the labels by a rule of its own"),
+        gettext_lazy("It learns from the labels, but by none of the ways known here."),
+    ),
+}  # fmt: skip
+"""How the engine says that a program learns: in a title, and in a sentence."""
+
+UNRECOGNISED = ("errors", "labels alone", "other")
+"""Ways to learn that alone say too little of a program for a title."""
 
 MOTIFS = {
     "gradient descent": gettext_lazy("Each example moves the weights a little in the direction that lowers its error."),
@@ -157,16 +203,18 @@ def motif_slug(name: str) -> str:
 
 def is_recognised(annotation: Annotation | None) -> bool:
     """Whether the model, the way it learns, or any motif is a known one."""
-    return annotation is not None and bool(annotation.model != UNKNOWN or annotation.motifs or not annotation.learns)
+    return annotation is not None and bool(
+        annotation.model != UNKNOWN or annotation.motifs or annotation.learning not in UNRECOGNISED
+    )
 
 
 def title(algorithm: Algorithm, annotation: Annotation | None, spec: SearchSpec | None) -> str:
     """Return what an algorithm is; where nothing is recognised in it, what it learned to do."""
     if annotation is None or not is_recognised(annotation):
         return describe.algorithm_title(algorithm, spec)
-    text = _("%(model)s that %(how)s") % {"model": _model(annotation, spec), "how": _how(annotation)}
+    text = _("%(model)s that %(how)s") % {"model": _model(annotation, spec), "how": _learning(annotation)[0]}
     extras = [str(words) for name, words in EXTRAS.items() if name in annotation.motifs]
-    if not annotation.learns or not extras:
+    if not annotation.learning or not extras:
         return text
     listed = extras[0]
     for one in extras[1:]:
@@ -183,7 +231,7 @@ def sentences(annotation: Annotation | None) -> list[str]:
             _("No known model and no known motif was recognised in it."),
             _("The roles beside its lines follow from the data flow alone."),
         ]
-    return [str(PREDICTS.get(annotation.model, PREDICTS[UNKNOWN])), _learning(annotation)]
+    return [str(PREDICTS.get(annotation.model, PREDICTS[UNKNOWN])), str(_learning(annotation)[1])]
 
 
 def _model(annotation: Annotation, spec: SearchSpec | None) -> str:
@@ -191,24 +239,5 @@ def _model(annotation: Annotation, spec: SearchSpec | None) -> str:
     return str(MODELS.get(annotation.model, MODELS[UNKNOWN])[column])
 
 
-def _how(annotation: Annotation) -> str:
-    if not annotation.learns:
-        return _("does not learn")
-    if "normalised gradient" in annotation.motifs:
-        return _("learns by normalised gradient descent")
-    if "gradient descent" in annotation.motifs:
-        return _("learns by gradient descent")
-    return _("learns from the labels in a way of its own")
-
-
-def _learning(annotation: Annotation) -> str:
-    if not annotation.learns:
-        return _("Nothing that it keeps depends on the labels, so that training teaches it nothing.")
-    if "normalised gradient" in annotation.motifs:
-        return _(
-            "Each training example moves what was learned in the direction that lowers the error, by a step whose length is "
-            "evened out by a norm."
-        )
-    if "gradient descent" in annotation.motifs:
-        return _("Each training example moves what was learned a little in the direction that lowers the error.")
-    return _("It learns from the labels, but by none of the ways known here.")
+def _learning(annotation: Annotation) -> tuple[Any, Any]:
+    return LEARNING.get(annotation.learning, LEARNING["other"])

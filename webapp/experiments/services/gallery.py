@@ -127,7 +127,7 @@ def refresh(algorithm_ids: Iterable[int], *, traits: TraitsOf | None = None) -> 
         update_conflicts=True,
         unique_fields=["audience", "canonical_version", "canonical_digest"],
         update_fields=[
-            "algorithm", "find", "score", "margin", "merit", "size", "chosen", "found_at", "finds", "model", "learns",
+            "algorithm", "find", "score", "margin", "merit", "size", "chosen", "found_at", "finds", "model", "learning",
             "motifs", "data", "facets", "text",
         ],
     )  # fmt: skip
@@ -213,7 +213,7 @@ def _row(form: tuple, audience: int, entry: _Entry, row: Algorithm, tasks: dict,
     return Discovery(
         audience=audience, canonical_version=form[0], canonical_digest=form[1], algorithm_id=algorithm, find_id=find,
         score=judged, margin=margin, merit=merit, size=traits.size, chosen=entry.chosen, found_at=entry.first,
-        finds=entry.finds, model=traits.model, learns=traits.learns, motifs=list(traits.motifs),
+        finds=entry.finds, model=traits.model, learning=traits.learning, motifs=list(traits.motifs),
         data=tasks[search].data[:100], facets=facets, text=searchable(said),
     )  # fmt: skip
 
@@ -229,19 +229,19 @@ class Traits:
     """What a program says of itself. size: its live instructions. facets: "op:…" of those, and "motif:…"."""
 
     model: str
-    learns: bool
+    learning: str
     motifs: tuple[str, ...]
     size: int
     facets: tuple[str, ...]
 
     def annotation(self) -> Annotation | None:
         """Return what titles are made of; None for a program that could not be explained."""
-        return annotation_of(self.model, self.learns, self.motifs)
+        return annotation_of(self.model, self.learning, self.motifs)
 
 
-def annotation_of(model: str, learns: bool, motifs: Iterable[str]) -> Annotation | None:
+def annotation_of(model: str, learning: str, motifs: Iterable[str]) -> Annotation | None:
     """Return an annotation without roles, as titles need it; None where `model` is empty: nothing is known."""
-    return Annotation(model, learns, tuple(motifs), ((), (), ())) if model else None
+    return Annotation(model, learning, tuple(motifs), ((), (), ())) if model else None
 
 
 def traits_of(row: Algorithm) -> Traits:
@@ -258,4 +258,4 @@ def traits_of(row: Algorithm) -> Traits:
     ops = sorted({Op(one.op) for one in live})
     facets = (*(f"op:{one.name}" for one in ops), *(f"motif:{words.motif_slug(name)}" for name in motifs))
     model = annotation.model if annotation else ""
-    return Traits(model, annotation.learns if annotation else True, tuple(motifs), len(live), facets)
+    return Traits(model, annotation.learning if annotation else "other", tuple(motifs), len(live), facets)

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from engine.algorithm import Algorithm as Program
 from engine.explain import explain
 from engine.export import export
-from webapp.experiments import access, figures, lineage, queries, svg
+from webapp.experiments import access, figures, lineage, queries, specs, svg
 from webapp.experiments.models import Algorithm
 from webapp.experiments.specs import read_spec
 
@@ -33,12 +33,11 @@ def download(request, permalink: str, to: str):
     row = access.get_algorithm(request.user, permalink)
     name, content_type, comment = FORMATS[to]
     finds = queries.finds_of(request.user, row)
-    classifies = not finds or read_spec(finds[0].search.spec).search_tasks.is_accuracy
+    task_type = specs.task_type(finds[0].search) if finds else "classification"
     program = Program.from_json(row.program)
     if to == "text":
-        text = explain(program).text()
+        text = explain(program).text(task_type)
     else:
-        task_type = "classification" if classifies else "regression"
         text = export(program, to, name=f"Ab Ovo {row.permalink}", task_type=task_type)
     head = f"{comment} {absolute_url(request, row)}\n".lstrip()
     response = HttpResponse(head + text, content_type=f"{content_type}; charset=utf-8")

@@ -74,7 +74,7 @@ def discoveries(request):
 def _row(row) -> dict:
     search = row.find.search
     spec = read_spec(search.spec)
-    annotation = annotation_of(row.model, row.learns, row.motifs)
+    annotation = annotation_of(row.model, row.learning, row.motifs)
     return {
         "discovery": row,
         "algorithm": row.algorithm,
