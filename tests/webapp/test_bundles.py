@@ -6,6 +6,7 @@ import json
 import socket
 from copy import deepcopy
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from engine.bundle import BundleError
 from engine.spec import TaskSpec
 from tests.bundles import bundle_of, lines_of, sealed, small, spoil
-from webapp.experiments import lineage
+from webapp.experiments import describe, lineage
 from webapp.experiments.models import (
     Algorithm,
     BundleImport,
@@ -350,9 +351,26 @@ def test_a_bundle_is_brought_in_on_a_page(client, owner, text, django_capture_on
     assert (search.owner, search.visibility) == (owner, "unlisted")
     assert not default_storage.exists(row.file)
     page = client.get(search.get_absolute_url()).content.decode()
-    assert "Imported." in page and "steps of ancestry by making them again" in page
+    assert "Imported by owner" in page and "steps of ancestry by making them again" in page
+    assert "Started by" not in page  # nobody here did
     download = client.get(f"/searches/{search.pk}/bundle.jsonl.gz")
     assert gzip.decompress(b"".join(download.streaming_content)) == exported(search)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({}, "This search was run elsewhere (Feb. 3, 2026)."),
+        ({"author": "ada"}, "This search was run by ada, elsewhere (Feb. 3, 2026)."),
+        ({"instance": "lab.example.org", "version": "0.1.0"}, "This search was run on lab.example.org (Feb. 3, 2026, Ab Ovo 0.1.0)."),
+        ({"instance": "lab.example.org", "author": "ada"}, "This search was run by ada on lab.example.org (Feb. 3, 2026)."),
+    ],
+)  # fmt: skip
+def test_a_search_says_where_it_comes_from(said, words):
+    search = Search(started_at=datetime(2026, 2, 3, tzinfo=UTC))
+    assert describe.origin(ImportedSearch(search=search, origin=said)) == words
+    ours = ImportedSearch(search=Search(), origin={"version": "0.1.0"}, gallery="digits")
+    assert describe.origin(ours) == "This search comes with Ab Ovo, whose makers ran it (Ab Ovo 0.1.0)."
 
 
 def test_what_is_refused_is_said_with_its_place(client, owner, text):

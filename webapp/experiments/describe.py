@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from engine.spec import FunctionSpec, SearchSpec, TaskSpec
 from webapp.experiments import charts
+from webapp.experiments.bundle_models import ImportedSearch
 from webapp.experiments.models import Algorithm, Find, Search
 
 MUTATIONS = {
@@ -117,6 +118,25 @@ def state_line(search: Search, *, rate: float | None = None) -> str:
 def finish_words(search: Search) -> str:
     """Return why the search ended."""
     return str(FINISH_REASONS.get(search.finish_reason, search.finish_reason.replace("_", " ")))
+
+
+def origin(imported: ImportedSearch) -> str:
+    """Return who ran an imported search, where, when and with which version, as far as its bundle says."""
+    said, search = imported.origin, imported.search
+    values = {"who": said.get("author", ""), "where": said.get("instance", "")}
+    if imported.gallery:
+        text = _("This search comes with Ab Ovo, whose makers ran it")
+    elif values["who"] and values["where"]:
+        text = _("This search was run by %(who)s on %(where)s") % values
+    elif values["where"]:
+        text = _("This search was run on %(where)s") % values
+    elif values["who"]:
+        text = _("This search was run by %(who)s, elsewhere") % values
+    else:
+        text = _("This search was run elsewhere")
+    details = [date_format(search.started_at, "DATE_FORMAT")] if search.started_at else []
+    details += [f"Ab Ovo {said['version']}"] if said.get("version") else []
+    return f"{text} ({', '.join(details)})." if details else f"{text}."
 
 
 def task_words(tasks: TaskSpec) -> str:

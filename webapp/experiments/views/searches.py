@@ -23,7 +23,7 @@ CURVE_COLUMNS = (
     "individuals", "seconds", "train_steps", "experiment", "best_so_far", "best", "median", "mean", "deviation", "distinct",
     "evaluations", "fec_hits", "cache_hits", "rejected", "cut",
 )  # fmt: skip
-RELATED = ("best__algorithm", "result__algorithm", "owner", "imported")
+RELATED = ("best__algorithm", "result__algorithm", "owner", "imported__imported_by")
 HTMX_STOP_POLLING = 286
 
 
@@ -54,6 +54,8 @@ def search_list(request):
 def search_detail(request, search_id: int):
     search = access.get_search(request.user, search_id, related=RELATED)
     context = LivePage(search).whole() | {"may_steer": access.may_steer(request.user, search)}
+    if hasattr(search, "imported"):
+        context["origin"] = describe.origin(search.imported)
     context["settings"] = describe.settings_of(search, context["spec"])
     context["command"] = reproduce.command(search, context["spec"])
     return render(request, "experiments/search.html", context)
