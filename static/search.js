@@ -30,7 +30,11 @@
     setTimeout(() => document.getElementById(id)?.focus({ preventScroll: true }), 50);
   });
 
-  const score = (value, digits = 3) => value.toFixed(digits).replace(/^(-?)0\./, "$1.");
+  // More digits where three would round a score below 1 up to 1, as the server prints it.
+  function score(value, digits = 3) {
+    for (; value < 1 && Number(value.toFixed(digits)) === 1; digits += 1) if (digits >= 5) return ">.99999";
+    return value.toFixed(digits).replace(/^(-?)0\./, "$1.");
+  }
   const whole = (value) => Math.round(value).toLocaleString(document.documentElement.lang || "en");
   function short(value) {
     for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {

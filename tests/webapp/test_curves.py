@@ -181,3 +181,13 @@ def test_the_rate_is_that_of_the_islands_that_run(client, make_search):
         CurvePoint.objects.bulk_create(CurvePoint(island=island, individuals=each * n, seconds=n) for n in range(1, 31))
     assert curves.recent_rate(all_islands()[:1]) == 100
     assert "1 program tried, 400 a second" in client.get(search.get_absolute_url()).content.decode()
+
+
+def test_the_end_is_on_the_curve_where_the_best_came_after_the_last_point():
+    last = curves.Point(90, 8.0, 0.7, 0.5, 0.4, 0.1, 3.0, None, None, None, None)
+    end = curves.with_end([last], individuals=95, seconds=8.5, best=0.9)
+    assert end[:-1] == [last]
+    assert (end[-1].individuals, end[-1].seconds, end[-1].best, end[-1].mean) == (95, 8.5, 0.9, 0.4)
+    assert curves.with_end([last], individuals=95, seconds=8.5, best=0.7) == [last]
+    assert curves.with_end([last], individuals=90, seconds=8.5, best=0.9) == [last]
+    assert curves.with_end([], individuals=95, seconds=8.5, best=0.9) == []

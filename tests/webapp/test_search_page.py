@@ -191,6 +191,10 @@ def test_the_curve_as_points_since_what_the_page_has(client, make_search, run):
     run(search)
     new = client.get(address, {"after": 20}).json()
     assert [point[0] for point in new["points"]] == list(range(21, 31)) and len(new["finds"]) == 2
+    Search.objects.filter(pk=search.pk).update(state="finished", finished_at=search.created_at, individuals=33)
+    search.finds.filter(pk=Search.objects.get(pk=search.pk).best_id).update(score=0.9)
+    assert client.get(address).json()["points"][-1][:3:2] == [33, 0.9]
+    assert client.get(address, {"after": 25, "island": 0}).json()["points"][-1][0] == 30
     part = client.get(address, {"after": 4, "until": 8, "island": 0}).json()
     assert [point[0] for point in part["points"]] == [5, 6, 7, 8]
     assert client.get(address, {"after": "x", "until": "-1", "island": "9" * 30}).status_code == 200

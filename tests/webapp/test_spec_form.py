@@ -12,6 +12,7 @@ from engine.presets import preset, preset_names
 from engine.spec import SearchSpec
 from webapp.experiments import data_facts, spec_fields
 from webapp.experiments.bases import held_out_pairs, on_data
+from webapp.experiments.choice_words import CHOICE_WORDS
 from webapp.experiments.models import Search, Study, Trial
 from webapp.experiments.services import trials
 from webapp.experiments.services.estimate import BREEDING_SECONDS, estimate, memory_bytes, work
@@ -92,7 +93,7 @@ def test_choosing_a_preset_shows_its_fields_and_keeps_changes(signed_in):
     ).content.decode()
     assert "<html" not in page and 'value="linear-demo|"' in page
     assert re.search(r'name="population_size"[^>]*value="77"', page)
-    assert re.search(r'name="search_tasks.kind".*?<option selected>linear<', page, re.S)
+    assert re.search(r'name="search_tasks.kind".*?<option value="linear" selected>linear functions<', page, re.S)
 
 
 def test_several_errors_stand_beside_their_fields(signed_in):
@@ -373,3 +374,16 @@ def test_a_broken_dry_run_says_so(digits, monkeypatch, client):
 def test_a_real_dry_run_measures(digits):
     result = trials.measure(digits, seconds=0.2)
     assert result["individuals"] > 0 and result["rate"] > 0 and 0 <= result["best"] <= 1
+
+
+def test_every_value_to_choose_from_has_words():
+    for leaf in spec_fields.leaves():
+        if leaf.kind == "choice":
+            assert set(CHOICE_WORDS[leaf.last]) == set(leaf.choices), leaf.path
+
+
+def test_values_to_choose_from_are_translated(signed_in):
+    page = signed_in.get(URL, headers={"Accept-Language": "ko-KR,ko;q=0.9"}).content.decode()
+    selection = re.search(r'name="selection".*?</select>', page, re.S)[0]
+    assert '<option value="regularized" selected>정규화 진화: 가장 오래된 것이 죽음 (regularized)</option>' in selection
+    assert re.search(r'name="fresh_tasks".*?<option value="no" selected>아니요<', page, re.S)

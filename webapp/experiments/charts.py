@@ -255,6 +255,14 @@ def score_text(value: float | None, digits: int = 3) -> str:
     return f"−{text}" if value < 0 and float(f"{value:.{digits}f}") else text
 
 
+def error_text(value: float | None) -> str:
+    """Print a standard error, .012; with more digits where three are not enough to tell it from none."""
+    digits = 3
+    while value and math.isfinite(value) and round(value, digits) == 0 and digits < MOST_DIGITS:
+        digits += 1
+    return "<.00001" if value and 0 < value < 0.5 * 10**-MOST_DIGITS else score_text(value, digits)
+
+
 MOST_DIGITS = 5
 
 

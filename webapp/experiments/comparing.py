@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from webapp.experiments import charts, curves, describe, queries, spec_fields
 from webapp.experiments.models import Find, Search
-from webapp.experiments.spec_words import words_of
+from webapp.experiments.spec_words import value_words, words_of
 from webapp.experiments.specs import read_spec
 
 COLOURS = 8
@@ -108,7 +108,7 @@ def _label(leaf: spec_fields.Leaf) -> tuple[str, ...]:
 
 def _values(leaf: spec_fields.Leaf, specs: Sequence[Mapping]) -> list[str]:
     if leaf.kind != "ops":
-        return [spec_fields.shown(leaf, spec) for spec in specs]
+        return [value_words(leaf, spec_fields.shown(leaf, spec)) for spec in specs]
     chosen = [set(spec_fields.value_at(spec, leaf.path) or ()) for spec in specs]
     common = set.intersection(*chosen)
     return [

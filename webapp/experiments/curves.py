@@ -7,7 +7,7 @@ the levels that are rare enough, which have indexes of their own; a narrow one s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connection
 
@@ -74,6 +74,16 @@ def points(ids: Sequence[int], *, after: int = 0, until: int | None = None, bins
     if until is None:
         bins = max(1, -(-bins * (high - after) // high))
     return list(_binned(chosen, after, max(high - after, 1) / bins))
+
+
+def with_end(found: list[Point], *, individuals: int, seconds: float, best: float | None) -> list[Point]:
+    """Return the points and, where the best program came after the last of them, one more for the end that it is known at.
+
+    A search that its best program ends has no point of the population from then on: what is of the population stays as it was.
+    """
+    if not found or best is None or found[-1].individuals >= individuals or best <= (found[-1].best or 0.0):
+        return found
+    return [*found, replace(found[-1], individuals=individuals, seconds=max(seconds, found[-1].seconds), best=best)]
 
 
 def _stretch(ids: Sequence[int], after: int = 0, until: int | None = None) -> dict[tuple, tuple]:

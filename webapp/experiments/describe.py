@@ -6,7 +6,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from engine.spec import FunctionSpec, SearchSpec, TaskSpec
+from engine.spec import SearchSpec, TaskSpec
 from webapp.experiments import charts
 from webapp.experiments.bundle_models import ImportedSearch
 from webapp.experiments.models import Algorithm, Find, Search
@@ -35,6 +35,7 @@ FINISH_REASONS = {
     "solved": gettext_lazy("a program solved the tasks"),
     "max_seconds": gettext_lazy("the time limit was reached"),
     "max_individuals": gettext_lazy("the limit of programs was reached"),
+    "max_total_individuals": gettext_lazy("the limit of programs was reached"),
     "max_train_steps": gettext_lazy("the limit of training steps was reached"),
     "max_experiments": gettext_lazy("the limit of experiments was reached"),
     "stopped": gettext_lazy("stopped by hand"),
@@ -139,9 +140,17 @@ def origin(imported: ImportedSearch) -> str:
     return f"{text} ({', '.join(details)})." if details else f"{text}."
 
 
+DATA_NAMES = {"cifar10": "CIFAR-10", "fashion_mnist": "Fashion-MNIST", "mnist": "MNIST"}
+
+
+def data_name(name: str) -> str:
+    """Return a data set's name as people write it."""
+    return DATA_NAMES.get(name, name)
+
+
 def task_words(tasks: TaskSpec) -> str:
     """Return a task family in words: 8 two-class tasks on digits, 8 features."""
-    values = {"n": tasks.count, "f": tasks.features, "data": tasks.dataset}
+    values = {"n": tasks.count, "f": tasks.features, "data": data_name(tasks.dataset)}
     match tasks.kind:
         case "projected":
             return _("%(n)d two-class tasks on “%(data)s”, %(f)d features") % values
@@ -169,7 +178,9 @@ def algorithm_title(algorithm: Algorithm, spec: SearchSpec | None) -> str:
         return _("An evolved algorithm")
     match spec.search_tasks.kind:
         case "projected" | "classes":
-            return _("A classifier for “%(data)s”, evolved from scratch") % {"data": spec.search_tasks.dataset}
+            return _("A classifier for “%(data)s”, evolved from scratch") % {
+                "data": data_name(spec.search_tasks.dataset)
+            }
         case _:
             return _("A regressor, evolved from scratch")
 
@@ -186,7 +197,7 @@ def verdict(find: Find, spec: SearchSpec) -> str:
         return _("Its score is not a finite number.")
     place = _("on tasks that its search never saw") if role == "final" else _("on its search tasks")
     error = charts.mean_and_error(find.final_scores or ())[1] if role == "final" else None
-    shown = charts.score_text(score) + (f" ± {charts.score_text(error)}" if error is not None else "")
+    shown = charts.score_text(score) + (f" ± {charts.error_text(error)}" if error is not None else "")
     values = {"score": shown, "place": place}
     known = baselines_of(find.search, role)
     if spec.search_tasks.kind == "projected" and score <= 0.5:
@@ -247,72 +258,3 @@ def baselines_of(search: Search, role: str = "search") -> list[tuple[str, float]
     """Return (title, score) of the hand-designed models on the tasks of this role, best last."""
     scores = [(str(title), search.baselines.get(name, {}).get(role)) for name, title in BASELINE_TITLES.items()]
     return sorted(((title, score) for title, score in scores if score is not None), key=lambda one: one[1])
-
-
-def settings_of(search: Search, spec: SearchSpec) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the specification as groups of (name, value)."""
-    data = [(_("Search tasks"), task_words(spec.search_tasks))]
-    data += [
-        (
-            _("Training, validation examples"),
-            f"{count(spec.search_tasks.train_examples)}, {count(spec.search_tasks.valid_examples)}",
-        )
-    ]
-    data += [(_("Select tasks"), task_words(spec.select_tasks))] if spec.select_tasks else []
-    data += [(_("Final tasks"), task_words(spec.final_tasks))] if spec.final_tasks else []
-    data += [(_("New tasks each experiment"), _("yes") if spec.fresh_tasks else _("no"))]
-    program = [
-        (_("Registers"), _("%(s)d scalars, %(v)d vectors, %(m)d matrices") % spec.registers._asdict()),
-        ("Setup", _function_words(spec.setup)),
-        ("Predict", _function_words(spec.predict)),
-        ("Learn", _function_words(spec.learn)),
-        (_("First programs"), spec.initial),
-    ]
-    total = sum(spec.mutations.values())
-    mutations = ", ".join(
-        f"{mutation_words(name)} {weight / total:.0%}" for name, weight in spec.mutations.items() if weight
-    )
-    population = [
-        (_("Population"), count(spec.population_size)),
-        (_("Tournament"), count(spec.tournament_size)),
-        (_("Mutation probability"), f"{spec.mutation_probability:g}"),
-        (_("Mutations"), mutations),
-    ]
-    speed = [
-        (_("Functional equivalence cache"), _("%(n)s entries") % {"n": count(spec.fec.size)} if spec.fec else _("off")),
-        (
-            _("Training budget"),
-            _("%(n)g × the 2-layer net") % {"n": spec.train_budget} if spec.train_budget else _("none"),
-        ),
-    ]
-    stop = [
-        (_("Time limit"), duration(spec.stop.max_seconds) if spec.stop.max_seconds else _("none")),
-        *(
-            (label, count(value))
-            for label, value in (
-                (_("Programs an experiment"), spec.stop.max_individuals),
-                (_("Training steps an experiment"), spec.stop.max_train_steps),
-                (_("Experiments"), spec.stop.max_experiments),
-            )
-            if value
-        ),
-    ]
-    if spec.stop.sufficient_fitness:
-        stop.append((_("Solved above"), f"{spec.stop.sufficient_fitness:g}"))
-    stop.append((_("Seed"), str(search.seed)))
-    return [
-        (_("Data"), data),
-        (_("Program"), program),
-        (_("Population"), population),
-        (_("Speed-ups"), speed),
-        (_("Stop"), stop),
-    ]
-
-
-def _function_words(function: FunctionSpec) -> str:
-    sizes = (
-        f"{function.min_size}–{function.max_size}" if function.min_size != function.max_size else str(function.max_size)
-    )
-    ops = ngettext("%(n)d op", "%(n)d ops", len(function.ops)) % {"n": len(function.ops)}
-    lines = _("%(sizes)s instructions of %(ops)s") % {"sizes": sizes, "ops": ops}
-    return lines if function.searched else _("given, not searched")

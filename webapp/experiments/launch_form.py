@@ -21,7 +21,7 @@ from webapp.experiments.models import Search
 from webapp.experiments.services.launch import SEED_LIMIT, check_datasets, datasets_of
 from webapp.experiments.services.studies import MOST_SEARCHES, parse_grid
 from webapp.experiments.spec_fields import Leaf
-from webapp.experiments.spec_words import GROUPS, SECTIONS, section_of, words_of
+from webapp.experiments.spec_words import GROUPS, SECTIONS, section_of, value_label, words_of
 from webapp.experiments.words import engine_text
 
 FIRST_PRESETS = ("digits", "linear-demo", "digits-all-ops")
@@ -45,6 +45,16 @@ class Item:
     is_changed: bool = False
     op_groups: list = field(default_factory=list)
     ops_count: int = 0
+
+    @property
+    def options(self) -> list[tuple[str, str]]:
+        """Values to choose from, each with its words."""
+        names = self.leaf.choices if self.leaf.kind == "choice" else ("yes", "no")
+        return [(one, value_label(self.leaf, one)) for one in names]
+
+    @property
+    def default_words(self) -> str:
+        return value_label(self.leaf, self.default)
 
     @property
     def html_id(self) -> str:

@@ -137,6 +137,8 @@ class LivePage:
 
     def _chart(self) -> dict[str, Any]:
         points = curves.points(self._ids)
+        if not self.search.is_active:
+            points = curves.with_end(points, **end_of_curve(self.search))
         return {
             "chart": _chart(self.search, self.spec, points, mark_finds=not self.is_archipelago) if points else None,
             "curve_words": _curve_words(self.search, self.spec),
@@ -207,6 +209,15 @@ class LivePage:
 
 def _percent(part: int, whole: int) -> str:
     return f"{part / whole:.0%}".rstrip("%") + "\N{NO-BREAK SPACE}%" if whole else "–"
+
+
+def end_of_curve(search: Search) -> dict[str, Any]:
+    """Return what is known of a search where it ended, as curves.with_end takes it."""
+    return {
+        "individuals": search.individuals,
+        "seconds": search.seconds,
+        "best": search.best.score if search.best else None,
+    }
 
 
 def _curve_words(search: Search, spec: SearchSpec) -> dict:

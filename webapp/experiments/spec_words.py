@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy as _
 
+from webapp.experiments.choice_words import choice_words, yes_or_no
 from webapp.experiments.describe import MUTATIONS
 from webapp.experiments.spec_fields import Leaf
 
 TASKS = {
     "kind": (
         _("Kind of task"),
-        _(
-            "projected: two classes of the data, told apart. classes: all of them. regression: its number. The others are made up."
-        ),
+        _("What is learned: of the data, or of functions that are made up."),
     ),
     "count": (_("Tasks"), _("How many make one evaluation.")),
     "features": (_("Features"), _("Numbers that a program sees of each row; data is projected to as many.")),
@@ -42,19 +41,19 @@ WORDS = {
     "registers.v": (_("Vectors"), _("Vector registers v0, v1, …")),
     "registers.m": (_("Matrices"), _("Matrix registers m0, m1, …")),
     "initial": (_("First programs"), _("empty or random ones, a known model, or the program given.")),
-    "selection": (_("Selection"), _("Who has children and who dies; regularized: the oldest dies.")),
+    "selection": (_("Selection"), _("Who has children and who dies.")),
     "population_size": (_("Population size"), _("Programs that live at the same time.")),
     "tournament_size": (_("Tournament size"), _("How many compete to be the next parent.")),
     "mutation_probability": (_("Mutation probability"), _("Share of children that differ from their parent.")),
-    "constant_rule": (_("Constants"), _("How a mutation alters a constant: as the published code does, or as the paper says.")),
+    "constant_rule": (_("Constants"), _("How a mutation alters a constant.")),
     "more_mutations": (_("More mutations"), _("How likely a mutation is followed by another in the same child.")),
     "validity": (
         _("Validity"),
-        _("What the prediction must depend on, told before anything runs. learns: features and labels; corrects: past predictions too."),
+        _("What the prediction must depend on, told before anything runs."),
     ),
     "validity_tries": (_("Tries"), _("How often a child is mutated anew until it is valid.")),
     "price": (_("Price of computing"), _("What a program as costly as the 2-layer net pays from its score when parents are chosen. 0: nothing.")),
-    "fitness_combination": (_("Score of several tasks"), _("Their mean, or their median.")),
+    "fitness_combination": (_("Score of several tasks"), _("How the scores of the tasks become one.")),
     "max_abs_error": (_("Largest error"), _("A program ends with score 0 when it is further off than this.")),
     "fec": (_("Functional equivalence cache"), _("Programs that behave alike on a few examples share a score.")),
     "fec.size": (_("Cache entries"), _("Least recently used go first.")),
@@ -83,6 +82,19 @@ WORDS = {
     "select_tasks": (_("T_select"), _("Tasks on which the chosen program is picked.")),
     "final_tasks": (_("T_test"), _("Tasks on which it is scored once, at the end.")),
 }  # fmt: skip
+
+
+def value_words(leaf: Leaf, shown: str) -> str:
+    """Return a field's value, as spec_fields.shown has it, for people."""
+    if leaf.kind == "choice":
+        return choice_words(leaf.last, shown)
+    return yes_or_no(shown == "yes") if leaf.kind in ("switch", "part") and shown else shown
+
+
+def value_label(leaf: Leaf, shown: str) -> str:
+    """Return a value for a form: with the name that files have for it, where that is another."""
+    words = value_words(leaf, shown)
+    return f"{words} ({shown})" if leaf.kind == "choice" and shown not in words else words
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ KNOCK_BAR = 96
 """Width of the bar of the largest loss, in pixels."""
 
 register.filter("score", charts.score_text)
+register.filter("error", charts.error_text)
 register.filter("signed", charts.signed)
 register.filter("duration", describe.duration)
 register.filter("mutation", describe.mutation_words)
@@ -91,7 +92,7 @@ def inside(chart: charts.Chart, drawing: drawings.Drawing) -> SafeString:
 @register.simple_tag
 def knock(one: code.Knock) -> SafeString:
     """Print what the score does without a line: the number, its error, and a bar of the loss."""
-    error = "" if one.error is None else f" ± {charts.score_text(one.error)}"
+    error = "" if one.error is None else f" ± {charts.error_text(one.error)}"
     title = _("without this line %(change)s") % {"change": charts.signed(one.change) + error}
     if one.retuned is not None:
         title = _("%(change)s, with constants tuned anew %(retuned)s") % {

@@ -100,7 +100,7 @@ def _margin(margin: float | None, spec: SearchSpec) -> str:
 
 def data_words(name: str) -> str:
     """Return a data set, or a kind of synthetic task, for people."""
-    return str(KINDS.get(name, name))
+    return str(KINDS.get(name) or describe.data_name(name))
 
 
 def _column(wish: gallery.Wish, name: str, title, align: str) -> dict:

@@ -12,8 +12,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from webapp.experiments import access, charts, curves, describe, queries, reproduce
-from webapp.experiments.live_page import LivePage
+from webapp.experiments.live_page import LivePage, end_of_curve
 from webapp.experiments.models import CurvePoint
+from webapp.experiments.settings_table import settings_of
 from webapp.experiments.specs import read_spec
 from webapp.lib.csv_table import to_csv
 
@@ -56,7 +57,7 @@ def search_detail(request, search_id: int):
     context = LivePage(search).whole() | {"may_steer": access.may_steer(request.user, search)}
     if hasattr(search, "imported"):
         context["origin"] = describe.origin(search.imported)
-    context["settings"] = describe.settings_of(search, context["spec"])
+    context["settings"] = settings_of(search, context["spec"])
     context["command"] = reproduce.command(search, context["spec"])
     return render(request, "experiments/search.html", context)
 
@@ -94,12 +95,14 @@ def live_fragment(request, search_id: int, *, problem: str = ""):
 @require_safe
 def search_curve(request, search_id: int):
     """The curve's points as JSON: all islands or ?island=, ?after= what the page has, or a stretch ?after= to ?until= in full."""
-    search = access.get_search(request.user, search_id)
+    search = access.get_search(request.user, search_id, related=("best",))
     given = request.GET
     after, until, island = (_whole(given.get(name)) for name in ("after", "until", "island"))
     islands = search.islands.all() if island is None else search.islands.filter(index=island)
     ids = list(islands.values_list("pk", flat=True))
     found = curves.points(ids, after=after or 0, until=until, bins=ZOOM_BINS if until else curves.BINS)
+    if not search.is_active and until is None and island is None:
+        found = curves.with_end(found, **end_of_curve(search))
     response = JsonResponse(
         {
             "points": [point.as_list() for point in found],
