@@ -335,13 +335,16 @@
         }
       }
       labels.sort((a, b) => a[3] - b[3]);
+      // On a narrow chart the value stands below the name, as in the server's.
+      const named = isScore || lines.length > 1;
+      const apart = narrow && named ? 32 : 17;
       let lowest = -Infinity;
-      for (const one of labels) lowest = one[3] = Math.max(one[3], lowest + 17);
-      for (let index = labels.length - 1, limit = box.bottom; index >= 0; index -= 1, limit -= 17) labels[index][3] = Math.min(labels[index][3], limit);
+      for (const one of labels) lowest = one[3] = Math.max(one[3], lowest + apart);
+      for (let index = labels.length - 1, limit = box.bottom; index >= 0; index -= 1, limit -= apart) labels[index][3] = Math.min(labels[index][3], limit);
       for (const [kind, label, value, y] of labels) {
-        const text = node("text", { class: `label label-${kind}`, x: box.right + 8, y, dy: ".35em" }, narrow || (!isScore && lines.length < 2) ? "" : `${label} `);
-        text.append(node("tspan", { class: "value" }, value));
-        if (narrow) text.append(node("title", {}, label));
+        const below = narrow && named;
+        const text = node("text", { class: `label label-${kind}`, x: box.right + 8, y: below ? y - 7 : y, dy: ".35em" }, named ? `${label} ` : "");
+        text.append(node("tspan", below ? { class: "value", x: box.right + 8, dy: "1.2em" } : { class: "value" }, value));
         parts.push(text);
       }
       this.crossLine = node("g", { class: "cross" });

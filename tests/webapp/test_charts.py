@@ -149,3 +149,11 @@ def test_dots_of_a_strip_do_not_cover_each_other():
 def test_a_strip_reaches_down_to_scores_below_chance():
     strip = charts.strip([0.31, 0.9], [], floor=0.5)
     assert strip.dots[0][0] > strip.left and strip.ticks[0].text == ".4"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(0.0123, ".012"), (0.0002, ".0002"), (0.00004, ".00004"), (1e-7, "<.00001"), (0.0, ".000"), (None, "–")],
+)
+def test_errors_are_told_from_none(error, words):
+    assert charts.error_text(error) == words

@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 from django.http import QueryDict
+from django.utils import translation
 
 from engine.presets import preset, preset_names
 from engine.spec import SearchSpec
@@ -383,7 +384,8 @@ def test_every_value_to_choose_from_has_words():
 
 
 def test_values_to_choose_from_are_translated(signed_in):
-    page = signed_in.get(URL, headers={"Accept-Language": "ko-KR,ko;q=0.9"}).content.decode()
+    with translation.override("en"):  # what a request chooses would stay for the tests that follow
+        page = signed_in.get(URL, headers={"Accept-Language": "ko-KR,ko;q=0.9"}).content.decode()
     selection = re.search(r'name="selection".*?</select>', page, re.S)[0]
-    assert '<option value="regularized" selected>정규화 진화: 가장 오래된 것이 죽음 (regularized)</option>' in selection
+    assert '<option value="regularized" selected>가장 오래된 것이 죽음 (regularized)</option>' in selection
     assert re.search(r'name="fresh_tasks".*?<option value="no" selected>아니요<', page, re.S)

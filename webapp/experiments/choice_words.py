@@ -8,11 +8,11 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 CHOICE_WORDS = {
     "kind": {
         "linear": gettext_lazy("linear functions"),
-        "affine": gettext_lazy("linear functions with an offset"),
-        "net": gettext_lazy("functions of random 2-layer nets"),
-        "regression": gettext_lazy("the number that goes with each row"),
-        "projected": gettext_lazy("two classes of the data"),
-        "classes": gettext_lazy("all classes of the data"),
+        "affine": gettext_lazy("linear functions, offset"),
+        "net": gettext_lazy("2-layer nets"),
+        "regression": gettext_lazy("a number"),
+        "projected": gettext_lazy("two classes"),
+        "classes": gettext_lazy("all classes"),
     },
     "initial": {
         "random": gettext_lazy("random programs"),
@@ -32,15 +32,15 @@ CHOICE_WORDS = {
         "minimum": pgettext_lazy("of scores", "minimum"),
     },
     "selection": {
-        "regularized": gettext_lazy("regularized evolution: the oldest dies"),
-        "regularized_paper": gettext_lazy("as the paper says: the oldest dies before a parent is chosen"),
-        "elitist": gettext_lazy("elitist: the worst dies"),
+        "regularized": gettext_lazy("the oldest dies"),
+        "regularized_paper": gettext_lazy("the oldest dies first"),
+        "elitist": gettext_lazy("the worst dies"),
         "random": gettext_lazy("random search"),
         "ring": gettext_lazy("neighbours on a ring"),
     },
     "constant_rule": {
-        "reference": gettext_lazy("as the published code does"),
-        "paper": gettext_lazy("as the paper says"),
+        "reference": gettext_lazy("the published code’s"),
+        "paper": gettext_lazy("the paper’s"),
     },
     "validity": {
         "any": gettext_lazy("nothing in particular"),

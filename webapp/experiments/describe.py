@@ -197,7 +197,9 @@ def verdict(find: Find, spec: SearchSpec) -> str:
         return _("Its score is not a finite number.")
     place = _("on tasks that its search never saw") if role == "final" else _("on its search tasks")
     error = charts.mean_and_error(find.final_scores or ())[1] if role == "final" else None
-    shown = charts.score_text(score) + (f" ± {charts.error_text(error)}" if error is not None else "")
+    # Where the score prints as all but 1, an error beside it says nothing.
+    is_told = error is not None and round(error, charts.MOST_DIGITS) > 0
+    shown = charts.score_text(score) + (f" ± {charts.error_text(error)}" if is_told else "")
     values = {"score": shown, "place": place}
     known = baselines_of(find.search, role)
     if spec.search_tasks.kind == "projected" and score <= 0.5:
