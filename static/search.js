@@ -260,7 +260,7 @@
       const width = Math.max(this.figure.clientWidth, 240);
       const narrow = width < 720;
       const height = narrow ? 288 : 384;
-      const box = { left: narrow ? 44 : 56, right: width - (narrow ? 76 : 140), top: 28, bottom: height - 48 };
+      const box = { left: narrow ? 44 : 56, right: width - (narrow ? 92 : 140), top: 28, bottom: height - 48 };
       const points = (this.zoomed ?? this.all).points;
       const lines = this.series(points).map(([kind, label, line]) => [kind, label, line.filter((one) => one[1] !== null)]);
       const xs = points.map((one) => one[this.against]);

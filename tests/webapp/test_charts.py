@@ -157,3 +157,15 @@ def test_a_strip_reaches_down_to_scores_below_chance():
 )
 def test_errors_are_told_from_none(error, words):
     assert charts.error_text(error) == words
+
+
+def test_on_narrow_charts_labels_stand_beside_all_lines():
+    series = [charts.Series("c1", "long", [(0, 0.5), (100, 0.9)]), charts.Series("c2", "short", [(0, 0.5), (30, 0.8)])]
+    chart = charts.build(
+        id="a", title="", description="", x_title="", y_title="", series=series, x_range=(0, 100), y_floor=0.5,
+        columns=[], rows=[],
+    )  # fmt: skip
+    for drawing in chart.drawings:
+        edge = drawing.shape.right_edge + 8
+        at = {label.text: label.x for label in drawing.labels}
+        assert at["long"] == edge and (at["short"] == edge) == (drawing.shape.name == "narrow")

@@ -144,6 +144,8 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=Fa
         if points and one.label:
             value = [y for _, y in one.points if y is not None][-1]
             x, y = points[-1]
+            # Where there is little room, a label at the end of a line that is shorter than others would lie on these.
+            x = shape.right_edge if shape is NARROW else x
             # A line that ends below the axis lies on it; the arrow says so.
             text = score_text(value) + (" ↓" if value < bottom else "")
             drawing.labels.append(Label(one.kind, one.label, text, x + 8, y, y))
