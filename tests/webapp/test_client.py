@@ -1,19 +1,25 @@
 """The command-line client, in a process of its own, against a server."""
 
+import gzip
+import io
 import json
 import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from engine.presets import preset
 from engine.spec_toml import to_toml
+from tests.bundles import bundle_of, small
 from webapp.client import config, main, show
 from webapp.client.errors import ClientError
 from webapp.experiments.models import Search
+from webapp.experiments.services import imports
+from webapp.experiments.services.importing import import_bundle
 from webapp.people.services import tokens
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -82,6 +88,53 @@ def test_launch_watch_best_export(abovo, run, engine, tmp_path, owner):
     assert "Mine" in abovo("list", "--mine", "--state", "ended") and abovo("list", "--state", "active") == ""
 
 
+def test_a_search_travels_as_a_bundle(abovo, owner, tmp_path, settings):
+    """Taken away, deleted, and brought in again."""
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    search = ended_search(owner)
+    file = tmp_path / "taken.jsonl.gz"
+    assert str(file) in abovo("export-search", str(search.pk), "-o", str(file))
+    assert gzip.decompress(file.read_bytes()).startswith(b'{"kind":"search"')
+    assert [one.name for one in tmp_path.iterdir() if one.suffix == ".part"] == []
+    assert "is here already" in imported(abovo("import-search", str(file), wait=False))
+    search.delete()
+    out = imported(abovo("import-search", str(file), "--visibility", "unlisted", wait=False))
+    again = Search.objects.get()
+    assert out.startswith(f"{again.pk}  ") and out.strip().endswith("imported")
+    assert (again.uid, again.owner, again.visibility) == (search.uid, owner, "unlisted")
+
+
+def test_a_bundle_that_is_refused(abovo, tmp_path, settings):
+    settings.MEDIA_ROOT = str(tmp_path / "media")
+    file = tmp_path / 'odd "name".jsonl'
+    file.write_bytes(b'{"kind":"search","format":1}\n')
+    text = imported(abovo("import-search", str(file), wait=False), check=2)
+    assert "line 1" in text and text.count("\n") == 1 and not Search.objects.exists()
+
+
+def test_what_has_not_ended_is_no_bundle(abovo, make_search, owner, tmp_path):
+    search = make_search(owner=owner)
+    target = tmp_path / "a.gz"
+    assert "has not ended" in abovo("export-search", str(search.pk), "-o", str(target), check=2)
+    assert not target.exists() and list(tmp_path.iterdir()) == []
+
+
+def imported(process, check=0):
+    """Do the worker's part until the command has ended; return what it said."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        imports.run_waiting()
+        time.sleep(0.1)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == check, err
+    return err if check else out
+
+
+def ended_search(owner):
+    (done,) = import_bundle(io.BytesIO(bundle_of(small(), 3)), owner=owner, visibility="private")
+    return Search.objects.get(pk=done.search_id)
+
+
 def test_steering(abovo, make_search, owner):
     search = make_search(owner=owner)
     for command, state in (("pause", "paused"), ("resume", "queued"), ("stop", "stopped")):
@@ -109,6 +162,8 @@ def test_a_failed_search_is_told(abovo, make_search, owner):
         (["launch", "nothing.toml"], "cannot read nothing.toml"),
         (["launch"], "give a file or --preset"),
         (["launch", "--preset", "digits", "--set", "x"], "FIELD=VALUE"),
+        (["import-search", "nothing.gz"], "cannot read nothing.gz"),
+        (["export-search", "999"], "nothing here"),
         (["best", "999"], "nothing here"),
         (["best", "x"], "invalid int"),
         (["export", "../account", "--to", "json"], "neither a permalink"),

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
+import shutil
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
 
 from webapp.client.config import Config
 from webapp.client.errors import ClientError
 
 TIMEOUT_SECONDS = 30
+LONG_SECONDS = 600
+"""For files: a server may take long to pack one, or to take it in."""
+
 TRIES = 4
+PIECE = 1 << 16
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -23,6 +31,34 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *args):
         return None
+
+
+class _Form:
+    """A form with one file, as multipart/form-data, read piece by piece as it is sent."""
+
+    def __init__(self, name: str, file: BinaryIO, fields: dict[str, str]):
+        boundary = uuid.uuid4().hex
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+            for key, value in fields.items()
+        ]
+        plain = re.sub(r'[\r\n"\\]', "_", name)
+        parts.append(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{plain}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        self.content_type = f"multipart/form-data; boundary={boundary}"
+        self._file = file
+        self._head, self._tail = "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
+
+    def __len__(self) -> int:
+        return len(self._head) + os.fstat(self._file.fileno()).st_size + len(self._tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._head
+        while piece := self._file.read(PIECE):
+            yield piece
+        yield self._tail
 
 
 class Api:
@@ -52,7 +88,33 @@ class Api:
             if not cursor:
                 return
 
-    def _call(self, method: str, path: str, data: dict[str, Any] | None = None) -> Any:
+    def download(self, path: str, target: BinaryIO) -> None:
+        """Write what an address answers into a file. Raises ClientError."""
+
+        def keep(answer) -> None:
+            target.seek(0)
+            target.truncate()
+            shutil.copyfileobj(answer, target)
+            expected = answer.headers.get("Content-Length", "")
+            if expected.isdecimal() and target.tell() != int(expected):
+                raise http.client.IncompleteRead(b"", int(expected) - target.tell())
+
+        self._call("GET", path, read=keep, timeout=LONG_SECONDS)
+
+    def upload(self, path: str, name: str, file: BinaryIO, fields: dict[str, str]) -> Any:
+        """Send a file as the form's `file`, with other fields; return the answer. Raises ClientError."""
+        return self._call("POST", path, form=_Form(name, file, fields), timeout=LONG_SECONDS)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        data: dict[str, Any] | None = None,
+        *,
+        form: _Form | None = None,
+        read: Callable[[Any], Any] | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> Any:
         request = urllib.request.Request(f"{self.config.url}/api/v1{path}", method=method)
         request.add_header("Accept", "application/json")
         request.add_header("User-Agent", "abovo")
@@ -61,12 +123,16 @@ class Api:
         if data is not None:
             request.data = json.dumps(data).encode()
             request.add_header("Content-Type", "application/json")
+        if form is not None:
+            request.data = iter(form)
+            request.add_header("Content-Type", form.content_type)
+            request.add_header("Content-Length", str(len(form)))
         # Only reading is repeated: of a launch whose answer was lost nobody knows whether it happened.
         tries = TRIES if method == "GET" else 1
         for last in range(1, tries + 1):
             try:
-                with self._opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-                    return _content(answer)
+                with self._opener.open(request, timeout=timeout) as answer:
+                    return (read or _content)(answer)
             except urllib.error.HTTPError as error:
                 wait = error.headers.get("Retry-After", "")
                 if last < tries and error.code in (429, 502, 503, 504):

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from webapp.client import config, show
+from webapp.client import bundles, config, show
 from webapp.client.errors import ClientError
 from webapp.client.http import Api
 
 EXPORTS = ("python", "sklearn", "latex", "json", "text")
+VISIBILITIES = ("public", "unlisted", "private")
 MOST_BYTES = 1_000_000
 STEERS = {
     "pause": "pause a search; a worker ends its slice first",
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     launch.add_argument("--title", default="", help="what lists call it")
     launch.add_argument("--seed", type=int, help="the same seed gives the same search")
-    launch.add_argument("--visibility", choices=("public", "unlisted", "private"), default="public")
+    launch.add_argument("--visibility", choices=VISIBILITIES, default="public")
     launch.add_argument("--watch", action="store_true", help="stay until it ends; Ctrl-C leaves it running")
     launch.add_argument("--json", action="store_true", help="print the search as JSON")
 
@@ -101,6 +102,15 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("algorithm", help="a permalink such as 7Q4mXc2fGh, or the number of a search: its best")
     export.add_argument("--to", choices=EXPORTS, default="python")
     export.add_argument("--output", "-o", help="a file, instead of standard output")
+
+    taken = command("export-search", _export_search, "take a search that has ended away as a bundle")
+    taken.add_argument("search", type=int)
+    taken.add_argument("--output", "-o", help="the file (default: search-NUMBER.jsonl.gz)")
+    brought = command(
+        "import-search", _import_search, "bring in the searches of a bundle; waits until they are checked"
+    )
+    brought.add_argument("file", help="a bundle: .jsonl or .jsonl.gz")
+    brought.add_argument("--visibility", choices=VISIBILITIES, default="private")
     return parser
 
 
@@ -251,6 +261,14 @@ def _export(args: argparse.Namespace) -> None:
             raise ClientError(f"export: cannot write {args.output}: {error.strerror}") from None
     else:
         sys.stdout.write(text)
+
+
+def _export_search(args: argparse.Namespace) -> None:
+    bundles.export_search(_api(args), args)
+
+
+def _import_search(args: argparse.Namespace) -> None:
+    bundles.import_search(_api(args), args)
 
 
 def _changes(settings: Sequence[str]) -> dict[str, Any]:
