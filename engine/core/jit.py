@@ -6,6 +6,8 @@ from functools import partial
 
 from numba import njit
 
+from engine.core.ingredients import IngredientCompiler
+
 _options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline": False}
 """Options of both. forceinline is said since numba hands it on to whatever a function with it calls: the choice of a mutation has
 it (engine/core/choice.py), and every kind in full, in each place, made the demo's search a quarter slower."""
@@ -17,6 +19,7 @@ Without numba's runtime no array argument is reference-counted: a count is an at
 call, which cost more than the work itself (a decode: 530 ns with, see docs/performance.md), and most of the compile time.
 """
 
-inner = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_options)
+inner = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=IngredientCompiler, **_options)
 """The same for code that only compiled code calls: it lives in its callers' machine code, so it needs neither a way in
-from Python nor a place in the cache (together a quarter of the compile time)."""
+from Python nor a place in the cache (together a quarter of the compile time), nor machine code of its own (half of what was left:
+engine/core/ingredients.py)."""

@@ -14,6 +14,7 @@ from engine.algorithm import Algorithm, Instruction, Registers
 from engine.canonical import live_mask
 from engine.core import choice, hurdle, programs, random_stream, variation, vector_math
 from engine.core import fec as cache
+from engine.core.jit import compiled, inner
 from engine.core.kernel import POSITIVE_LOGIT
 from engine.core.lanes import POINTER, WIDTH, Lanes
 from engine.evaluator import Encoded
@@ -396,3 +397,27 @@ def test_hurdle_against_a_model():
             if len(seen) % period == 0:
                 threshold = np.percentile(np.unique(seen[-window:]), percentile, method="inverted_cdf")
                 assert barrier.levels[hurdle.THRESHOLD] == threshold
+
+
+@inner()
+def _doubled(x):
+    return x + x
+
+
+@inner()
+def _quadrupled(x):
+    return _doubled(_doubled(x))
+
+
+def test_inner_functions_are_compiled_within_their_callers_alone():
+    @compiled(cache=False)
+    def outer(x):
+        return _quadrupled(x) + _doubled(x)
+
+    assert [outer(3), outer(0.25)] == [18, 1.5]
+    for function, has_code in ((outer, True), (_quadrupled, False), (_doubled, False)):
+        found = [
+            one.library.codegen._engine.is_symbol_defined(one.fndesc.llvm_func_name)
+            for one in function.overloads.values()
+        ]
+        assert found == [has_code] * 2
