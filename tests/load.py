@@ -159,7 +159,9 @@ KINDS = {"gunicorn": "web", "postgres": "database", "slices": "searches", "defau
 def cpu(product: Product) -> dict[str, float]:
     """Seconds of processor time that the product's processes have had, by kind."""
     total: dict[str, float] = collections.defaultdict(float)
-    for process in [*product.processes(), psutil.Process()]:
+    # The database's own processes name neither home nor settings.
+    found = product.processes()
+    for process in {*found, psutil.Process(), *(child for one in found for child in children(one))}:
         try:
             words = " ".join([process.name(), *process.cmdline()])
             kind = next((kind for word, kind in KINDS.items() if word in words), "rest")
@@ -168,6 +170,14 @@ def cpu(product: Product) -> dict[str, float]:
         except psutil.Error:
             continue
     return total
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    """Return all processes beneath one."""
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def watch_window(product: Product, searches: list[int], seconds: float, log: Log | None, options) -> Window:
