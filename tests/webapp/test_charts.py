@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from webapp.experiments import charts
+from webapp.experiments.drawing import text_width
 
 
 @pytest.mark.parametrize(
@@ -169,3 +170,7 @@ def test_on_narrow_charts_labels_stand_beside_all_lines():
         edge = drawing.shape.right_edge + 8
         at = {label.text: label.x for label in drawing.labels}
         assert at["long"] == edge and (at["short"] == edge) == (drawing.shape.name == "narrow")
+
+
+def test_wide_characters_take_twice_the_room():
+    assert text_width("무작위") == text_width("random") == pytest.approx(6 * 7.4)

@@ -34,6 +34,16 @@ def test_the_browser_s_language_counts_until_one_is_chosen(client):
     assert '<html lang="en"' in client.get("/learn/", headers={"accept-language": "ko-KR"}).content.decode()
 
 
+def test_a_title_is_translated_where_it_is_the_preset_s(client, make_search):
+    make_search(title="From nothing, on handwritten digits")
+    make_search(title="Stop")  # somebody's own words stay as they are
+    client.get("/language/ko/")
+    text = client.get("/searches/").content.decode()
+    client.get("/language/en/")
+    assert ">무에서, 손글씨 숫자로<" in text and ">Stop<" in text
+    assert ">From nothing, on handwritten digits<" in client.get("/searches/").content.decode()
+
+
 PO = """
 msgid ""
 msgstr "Content-Type: text/plain; charset=UTF-8\\nPlural-Forms: nplurals=1; plural=0;\\n"

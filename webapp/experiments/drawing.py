@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass, field
 
 
@@ -103,12 +104,17 @@ CALLOUT_PLACES = (
 """Where a rising line leaves room for a call-out: above and left of its mark, else below and right, near before far."""
 
 
+def text_width(text: str) -> float:
+    """Return about how wide a text is drawn; Hangul and the like take twice the room."""
+    return 7.4 * sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
 def place_callouts(drawing: Drawing) -> None:
     """Put call-outs beside their marks where they cover neither each other nor an edge; the rest is left to the table."""
     shape = drawing.shape
     taken: list[tuple[float, float, float]] = []
     for mark in (one for one in drawing.marks if one.callout):
-        width = 7.4 * len(mark.callout) + 6
+        width = text_width(mark.callout) + 6
         for anchor, right, down in CALLOUT_PLACES:
             x, y = mark.x + right, mark.y + down
             left = x - width if anchor == "end" else x

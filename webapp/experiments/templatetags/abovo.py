@@ -12,6 +12,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext as _
 
 from engine.ops import OPS
+from engine.presets import preset, preset_names
 from webapp.experiments import access, charts, code, describe, words
 from webapp.experiments import drawing as drawings
 from webapp.experiments import inside as insides
@@ -38,6 +39,17 @@ register.filter("motif_slug", words.motif_slug)
 def engine_text(text: str) -> str:
     """Translate what the engine says in English: what an op means, what a preset is."""
     return words.engine_text(text)
+
+
+@register.filter
+def preset_title(title: str) -> str:
+    """Return a search's title, translated where it is the one that its preset gave it."""
+    return words.engine_text(title) if title in preset_titles() else title
+
+
+@lru_cache(maxsize=1)
+def preset_titles() -> frozenset[str]:
+    return frozenset(preset(name).title for name in preset_names())
 
 
 @register.filter
