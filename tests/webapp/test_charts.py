@@ -160,8 +160,10 @@ def test_errors_are_told_from_none(error, words):
     assert charts.error_text(error) == words
 
 
-def test_on_narrow_charts_labels_stand_beside_all_lines():
-    series = [charts.Series("c1", "long", [(0, 0.5), (100, 0.9)]), charts.Series("c2", "short", [(0, 0.5), (30, 0.8)])]
+def test_labels_do_not_lie_on_other_lines():
+    """At their line's end on wide charts, but beside all lines where another passes there, and on narrow charts."""
+    ends = {"long": (100, 0.9), "short": (30, 0.8), "crossed": (60, 0.73)}
+    series = [charts.Series("c1", name, [(0, 0.5), end]) for name, end in ends.items()]
     chart = charts.build(
         id="a", title="", description="", x_title="", y_title="", series=series, x_range=(0, 100), y_floor=0.5,
         columns=[], rows=[],
@@ -169,7 +171,7 @@ def test_on_narrow_charts_labels_stand_beside_all_lines():
     for drawing in chart.drawings:
         edge = drawing.shape.right_edge + 8
         at = {label.text: label.x for label in drawing.labels}
-        assert at["long"] == edge and (at["short"] == edge) == (drawing.shape.name == "narrow")
+        assert at["long"] == at["crossed"] == edge and (at["short"] == edge) == (drawing.shape.name == "narrow")
 
 
 def test_wide_characters_take_twice_the_room():

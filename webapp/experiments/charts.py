@@ -22,6 +22,7 @@ from webapp.experiments.drawing import (
     Tick,
     place_callouts,
     spread,
+    text_width,
     uncrowded,
 )
 
@@ -136,18 +137,21 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=Fa
         y_ticks=[Tick(at_y(value), text) for value, text in score_ticks(bottom, top, shape.y_ticks)],
     )
     width = shape.right_edge - shape.left
-    for one in series:
-        points = [(at_x(x), at_y(y)) for x, y in one.points if y is not None]
+    drawn = [[(at_x(x), at_y(y)) for x, y in one.points if y is not None] for one in series]
+    levels = [at_y(line.value) for line in baselines if bottom <= line.value <= top]
+    for one, points in zip(series, drawn, strict=True):
         path = _path(thin(points, width // 2), step=one.step)
         if path:
             drawing.lines.append(Line(one.kind, path))
         if points and one.label:
             value = [y for _, y in one.points if y is not None][-1]
             x, y = points[-1]
-            # Where there is little room, a label at the end of a line that is shorter than others would lie on these.
-            x = shape.right_edge if shape is NARROW else x
             # A line that ends below the axis lies on it; the arrow says so.
             text = score_text(value) + (" ↓" if value < bottom else "")
+            wide = text_width(f"{one.label} {text}")
+            others = [(line, other.step) for other, line in zip(series, drawn, strict=True) if line is not points]
+            if shape is NARROW or _is_crossed(x, y, wide, others, levels, shape.right_edge):
+                x = shape.right_edge  # beside all lines
             drawing.labels.append(Label(one.kind, one.label, text, x + 8, y, y))
     drawing.threads = "".join(_path([(at_x(x), at_y(y)) for x, y in one if y is not None]) for one in threads)
     if band:
@@ -172,6 +176,33 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=Fa
         apart=32 if shape is NARROW else 17,
     )
     return drawing
+
+
+def _is_crossed(
+    x: float,
+    y: float,
+    width: float,
+    lines: Sequence[tuple[Sequence[tuple[float, float]], bool]],
+    levels: Sequence[float],
+    edge: float,
+) -> bool:
+    """Whether a label at the end of a line, before the edge, would lie on others. lines: with whether each is one of steps."""
+    if x >= edge - 1:
+        return False
+    heights = list(levels)
+    for line, step in lines:
+        heights += [height for at, height in line if x < at < x + 8 + width]
+        heights += [height for at in (x + 8, x + 8 + width) if (height := _height(line, at, step)) is not None]
+    return any(abs(height - y) < 12 for height in heights)
+
+
+def _height(line: Sequence[tuple[float, float]], x: float, step: bool) -> float | None:
+    """Return where a line is at x; None where it is not."""
+    after = next((index for index, (at, _) in enumerate(line) if at >= x), None)
+    if not after:
+        return None
+    (x1, y1), (x2, y2) = line[after - 1], line[after]
+    return y1 if step else y1 + (x - x1) / (x2 - x1) * (y2 - y1)
 
 
 def _path(points: Sequence[tuple[float, float]], *, step: bool = False) -> str:
