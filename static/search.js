@@ -209,13 +209,18 @@
 
     unzoom() { this.zoomed = null; this.cursor = null; this.draw(); }
 
-    // Best scores rose at finds, between the points: both are on the line.
+    // Best scores rose at finds, between the points: both are on the line. It never falls, though what is fetched later begins
+    // with the best of its own experiment, and a find may be worth less than an earlier one.
     bestLine(points) {
-      const line = points.map((one) => [one[this.against], one[BEST]]);
-      if (!points.length || this.together) return line;
-      const [low, high] = [line[0][0], line[line.length - 1][0]];
-      const finds = this.all.finds.map((one) => [this.against === X ? one[0] : one[1], one[2]]);
-      return [...line, ...finds.filter((one) => one[0] >= low && one[0] <= high)].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+      if (!points.length) return [];
+      const place = (one) => [one[this.against], one[BEST]];
+      const [low, high] = [points[0][this.against], points[points.length - 1][this.against]];
+      const finds = this.together ? [] : this.all.finds.map((one) => [this.against === X ? one[0] : one[1], one[2]]);
+      let top = -Infinity;
+      for (const [x, y] of [...this.all.points.map(place), ...finds]) if (x < low && y !== null) top = Math.max(top, y);
+      return [...points.map(place), ...finds.filter((one) => one[0] >= low && one[0] <= high)]
+        .filter((one) => one[1] !== null).sort((a, b) => a[0] - b[0] || a[1] - b[1])
+        .map(([x, y]) => { top = Math.max(top, y); return [x, top]; });
     }
 
     // The chosen quantity of a point: [lines…], for what is drawn.
