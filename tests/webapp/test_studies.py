@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,14 @@ def test_the_address_may_name_anything(client, make_search):
     for given in ("", "x", "-1", "9" * 30, f"{search.pk},{search.pk},0", "1" + ",1" * 500):
         assert client.get("/searches/compare/", {"s": given}).status_code == 200
     assert "Not there: 0" in client.get("/searches/compare/", {"s": f"{search.pk},0"}).content.decode()
+
+
+def test_what_is_switched_off_has_no_values(make_search, digits):
+    rows = {
+        one.path: one.values for one in comparing.settings([make_search(spec=replace(digits, fec=None, hurdle=None))])
+    }
+    assert (rows["fec"], rows["fec.size"], rows["hurdle.window"]) == (["no"], [""], [""])
+    assert rows["registers.s"][0] and rows["setup.max_size"][0] and rows["mutation_probability"][0]
 
 
 def test_private_searches_are_not_there(client, make_search, owner):

@@ -108,7 +108,11 @@ def _label(leaf: spec_fields.Leaf) -> tuple[str, ...]:
 
 def _values(leaf: spec_fields.Leaf, specs: Sequence[Mapping]) -> list[str]:
     if leaf.kind != "ops":
-        return [value_words(leaf, spec_fields.shown(leaf, spec)) for spec in specs]
+        head, dot, _last = leaf.path.partition(".")
+        # A part that is switched off has no values, whatever they would be.
+        return [
+            "" if dot and spec.get(head) is None else value_words(leaf, spec_fields.shown(leaf, spec)) for spec in specs
+        ]
     chosen = [set(spec_fields.value_at(spec, leaf.path) or ()) for spec in specs]
     common = set.intersection(*chosen)
     return [
