@@ -44,6 +44,9 @@ load: install-dev ## fifty readers and two searches over 100,000 algorithms; tak
 storing: install-dev ## the same search as a job that stores everything and by the engine alone; takes minutes
 	@$(VENV)/python -m tests.storing
 
+pictures: install-dev ## take the pictures in docs/images/ anew; takes some minutes
+	@$(VENV)/python -m tests.pictures
+
 test-faults: install-dev ## kill, freeze, stop and fill up what runs, many times; takes half an hour
 	@$(PYTEST) tests/faults -m faults
 
@@ -67,4 +70,4 @@ clean: ## remove .venv/ and caches (never var/)
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find engine webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help python install install-dev run test test-engine test-web test-faults fuzz-api fuzz-engine fuzz-pages load storing lint format messages bench lock clean
+.PHONY: help python install install-dev run pictures test test-engine test-web test-faults fuzz-api fuzz-engine fuzz-pages load storing lint format messages bench lock clean
