@@ -24,7 +24,10 @@ from engine.epochs import epoch_orders
 from engine.task import Task
 
 MAX_LANES = 16
-"""Task lanes of one group at most: more would not fit the processor's registers and first-level cache."""
+"""Task lanes of one group at most: more would not fit the processor's registers."""
+BANK_BYTES = 48 * 1024
+"""Memory of one group's programs above which groups have half as many lanes: matrices of 16 lanes and 16 features fall out of
+the first-level cache, and programs that work on them took 1.4 to 2.7 times as long for the same 16 tasks."""
 
 
 class Evaluation(NamedTuple):
@@ -74,7 +77,9 @@ class Evaluator:
             raise ValueError(f"registers: {registers.v} vectors, vector labels need {VECTOR_LABEL + 1}")
         self.epochs, self.max_abs_error = epochs, max_abs_error
         count = len(tasks)
-        groups = math.ceil(count / MAX_LANES)
+        s, v, m = registers
+        words = s + v * self.features + m * self.features**2
+        groups = math.ceil(count / (MAX_LANES if words * MAX_LANES * 8 <= BANK_BYTES else MAX_LANES // 2))
         self.lanes = math.ceil(math.ceil(count / groups) / WIDTH) * WIDTH
         """Tasks of a group: the same on every machine, since what fails together is seen in the keys of the equivalence cache."""
         width = vector_width() if width is None else width

@@ -450,7 +450,7 @@ def _space(spec: SearchSpec, capacities: Sequence[int]) -> Space:
         first=np.array([0, s, s + v, spec.vector_labels], np.int64),
         kinds=np.array(kinds, np.int64),
         cumulative=np.cumsum(shares) / shares.sum(),
-        probability=np.array([spec.mutation_probability, spec.more_mutations]),
+        probability=np.array([spec.mutation_probability, spec.more_mutations, spec.newcomers]),
         analysis=programs.new_compact(sum(capacities), tuple(spec.registers)),
         paper_constants=np.array([spec.constant_rule == CONSTANT_RULES[1]]),
         validity=np.array([VALIDITIES[spec.validity], spec.validity_tries], np.int64),

@@ -21,6 +21,7 @@ MUTATIONS = {
     "grow": "engine.core.growth:grow",
     "branch": "engine.core.growth:branch",
     "tune": "engine.core.growth:tune",
+    "train": "engine.core.growth:train",
 }
 """How a child differs from its parent: function(state, space, code, constants, lengths) changes a program in place.
 The first eight are those of the reference (semantics section 10), the others follow the data flow."""

@@ -27,14 +27,14 @@ from engine.ops import OPS, Op
 SPEC_VERSION = 1
 LATER_FIELDS = (
     "islands", "migration", "island_groups", "select_rounds", "final_seeds", "selection", "constant_rule", "hurdle",
-    "more_mutations", "validity", "validity_tries", "price",
+    "more_mutations", "validity", "validity_tries", "price", "newcomers",
 )  # fmt: skip
 """Fields that the first specifications did not have. At their defaults they are left out of the JSON form, so that what
 was stored before them, checkpoints above all, is still of the same specification. New fields belong here."""
 ISLAND_FIELDS = (
     "search_tasks", "setup", "predict", "learn", "initial", "program", "population_size", "tournament_size",
     "mutation_probability", "mutations", "fitness_combination", "max_abs_error", "fec", "train_budget", "selection",
-    "constant_rule", "hurdle", "more_mutations", "validity", "validity_tries", "price",
+    "constant_rule", "hurdle", "more_mutations", "validity", "validity_tries", "price", "newcomers",
 )  # fmt: skip
 """What may differ between the islands of a search: all that selection and the exchange of algorithms do not rely on."""
 
@@ -253,11 +253,13 @@ class SearchSpec:
     oldest dying before the tournament instead of after it; "elitist": the worst dies; "ring": places stand in a ring, and the
     oldest's neighbours, twice the tournament's size to each side, compete to replace it; "random": random search, every
     individual is drawn anew from the space, `initial` and mutations play no part. mutations: weight of each kind;
-    graft, bypass, rewire, grow, branch and tune follow the data flow (engine/core/connected.py, growth.py), the others are the
+    graft, bypass, rewire, grow, branch, tune and train follow the data flow (engine/core/connected.py, growth.py), the others are the
     reference's. more_mutations: how likely a mutation is followed by another in the same child. validity: what the prediction
     has to depend on, told from the data flow alone: "any": nothing in particular; "learns": on the features, and through Learn on
     the labels; "corrects": on its own predictions in training, too. Other programs score 0 without being run; a child is
     mutated anew until it is valid, up to validity_tries times (one of an invalid parent is mutated on and on).
+    newcomers: share of children that are mutants of the initial program instead of a living one: what grows anew has to be better
+    than what has been improved for long, but a search that began in a dead end gets out of it.
     price: what a program pays from its score, in selection alone, for live instructions that cost as much an example as the
     2-layer net's; cheaper ones pay in proportion.
     constant_rule: how a constant is altered: "reference": times exp(N(0, 1)) or, in one of ten cases, its sign changed
@@ -293,6 +295,7 @@ class SearchSpec:
     validity: str = "any"
     validity_tries: int = 100
     price: float = 0.0
+    newcomers: float = 0.0
     fitness_combination: str = "mean"
     max_abs_error: float = 100.0
     fec: FecSpec | None = None
@@ -352,6 +355,7 @@ class SearchSpec:
         _one_of("", "validity", self.validity, VALIDITIES)
         _whole("", "validity_tries", self.validity_tries, 1, 100_000)
         _number("", "price", self.price, 0.0, 1.0)
+        _number("", "newcomers", self.newcomers, 0.0, 1.0)
         _number("", "more_mutations", self.more_mutations, 0.0, 0.9)
         _one_of("", "initial", self.initial, INITIAL_PROGRAMS)
         for kind, weight in self.mutations.items():

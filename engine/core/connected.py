@@ -22,24 +22,35 @@ def input_type(op, slot):
 
 @inner()
 def pick_live(state, space, code, lengths, live, with_inputs):
-    """Return (function, row) of a random live instruction of the functions searched; row -1 if there is none."""
+    """Return (function, row) of a random live instruction of a random function searched that has one; row -1 if none has."""
+    found = 0
+    function = row = -1
+    for k in range(space.searched.shape[0]):
+        candidate = space.searched[k]
+        place = _live_row(state, space, code, lengths, live, with_inputs, candidate)
+        if place >= 0:
+            found += 1
+            if below(state, found) == 0:
+                function, row = candidate, place
+    return function, row
+
+
+@inner()
+def _live_row(state, space, code, lengths, live, with_inputs, function):
+    """Return a random row of a function that is live, with_inputs: and reads something; -1 if there is none."""
+    start = space.starts[function]
     count = 0
-    for k in range(space.searched.shape[0]):
-        function = space.searched[k]
-        for row in range(space.starts[function], space.starts[function] + lengths[function]):
-            if live[row] and (not with_inputs or IN1_TYPE[code[row, 0]] >= 0):
-                count += 1
+    for row in range(start, start + lengths[function]):
+        count += live[row] and (not with_inputs or IN1_TYPE[code[row, 0]] >= 0)
     if count == 0:
-        return 0, -1
+        return -1
     choice = below(state, count)
-    for k in range(space.searched.shape[0]):
-        function = space.searched[k]
-        for row in range(space.starts[function], space.starts[function] + lengths[function]):
-            if live[row] and (not with_inputs or IN1_TYPE[code[row, 0]] >= 0):
-                if choice == 0:
-                    return function, row
-                choice -= 1
-    return 0, -1
+    for row in range(start, start + lengths[function]):
+        if live[row] and (not with_inputs or IN1_TYPE[code[row, 0]] >= 0):
+            if choice == 0:
+                return row
+            choice -= 1
+    return -1
 
 
 @inner()
@@ -73,7 +84,7 @@ def computed_register(state, space, code, lengths, live, kind):
 
 
 @inner()
-def _free_register(state, space, needed, kind):
+def free_register(state, space, needed, kind):
     """Return a random register of a type that may be written and that nothing needs; any writable one if there is none."""
     base = space.first[kind]
     lowest = 0 if kind == 2 else 1
@@ -154,12 +165,12 @@ def put_dead(state, space, function, row, op, code, constants, lengths, live):
 @inner()
 def graft(state, space, code, constants, lengths):
     """Put an instruction on the way to an operand of a live one: what it reads, f(what it read, something computed)."""
-    graft_operand(state, space, code, constants, lengths, False)
+    graft_operand(state, space, code, constants, lengths, 0)
 
 
 @inner()
-def graft_operand(state, space, code, constants, lengths, anything):
-    """Graft, with any register instead of something computed if `anything`; return whether there was a place for it."""
+def graft_operand(state, space, code, constants, lengths, hunger):
+    """Graft; `hunger` times in four the other operand is a register that holds nothing yet. Return whether there was a place."""
     analysis = space.analysis
     live = analysis.live
     find_live(code, lengths, space.starts, space.first, analysis)
@@ -175,7 +186,7 @@ def graft_operand(state, space, code, constants, lengths, anything):
         return False
     op = draw_op_that_writes(state, space, function, kind)
     needed_before(code, lengths, space.starts, space.first, analysis, function, row)
-    out = _free_register(state, space, analysis.sets[1], kind)
+    out = free_register(state, space, analysis.sets[1], kind)
     old = code[row, 1 + slot]
     put_dead(state, space, function, row, op, code, constants, lengths, live)
     inputs = (1 if IN1_TYPE[op] >= 0 else 0) + (1 if IN2_TYPE[op] >= 0 else 0)
@@ -188,7 +199,9 @@ def graft_operand(state, space, code, constants, lengths, anything):
     for k in range(inputs):
         if k == through:
             code[row, 1 + k] = old
-        elif not anything:
+        elif below(state, 4) < hunger:
+            code[row, 1 + k] = free_register(state, space, analysis.sets[1], input_type(op, k))
+        else:
             code[row, 1 + k] = computed_register(state, space, code, lengths, live, input_type(op, k))
     code[row, 3] = out
     code[row + 1, 1 + slot] = out

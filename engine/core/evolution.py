@@ -175,8 +175,11 @@ def _born(pool, slot, place, population, finds, counters, best):
 
 
 @inner()
-def _conceive(state, pool, parent, breeding, space):
-    """Return the slot of a new individual: the child of the parent in a slot, or an initial one where that is -1."""
+def _conceive(state, pool, parent, newcomer, breeding, space):
+    """Return the slot of a new individual: the child of the parent in a slot, or an initial one where that is -1.
+
+    newcomer: the initial one is mutated.
+    """
     slot = take_slot(pool)
     copy_program(pool, parent if parent >= 0 else breeding[1], slot)
     code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
@@ -188,6 +191,9 @@ def _conceive(state, pool, parent, breeding, space):
         elif breeding[2]:
             for k in range(space.searched.shape[0]):
                 randomize_function(state, space, space.searched[k], code, constants, lengths)
+        elif newcomer:
+            first = breeding[1]
+            vary(state, space, (pool.code[first], pool.constants[first], pool.lengths[first]), code, constants, lengths)
         pool.kinds[slot] = INITIAL
         pool.parents[slot] = pool.parent_births[slot] = -1
     else:
@@ -224,11 +230,14 @@ def evolve(
         parent, place = np.int64(-1), birth
         if birth >= size:
             parent, place = _selection(breeding[4], state, pool.merits, pool.births, population, breeding[0], birth)
+        newcomer = space.probability[2] > 0.0 and parent >= 0 and unit(state) < space.probability[2]
+        if newcomer:
+            parent = -1
         slot = breeding[3]
         if slot >= 0:
             breeding[3] = -1
         else:
-            slot = _conceive(state, pool, parent, breeding, space)
+            slot = _conceive(state, pool, parent, newcomer, breeding, space)
         code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
         pool.scores[slot] = score(scoring, space, fec, memo, code, constants, lengths, counters)
         pool.merits[slot] = pool.scores[slot]

@@ -1,8 +1,10 @@
-"""Mutations that build: they follow what the prediction needs backwards, and write what is read and nothing writes yet.
+"""Mutations that build: they write what is read and nothing writes yet, so that what belongs together comes in one child.
 
-A program whose prediction comes from a register that nothing writes is hungry there. `grow` puts an instruction before the
-reader, or into another function, that writes the register; what that one reads may be hungry in turn. Like all kinds they know
-nothing of learning: ops and registers are as random as elsewhere, only the place is not.
+A program whose prediction comes from a register that nothing writes is hungry there. Whatever these kinds put in may leave other
+registers hungry, which are fed in turn: by an instruction of the function that reads them, by one of Setup that draws it, or,
+where Predict reads them, by Learn, which then mostly accumulates, out of something that depends on labels. Like all kinds they
+know nothing of learners: ops are as random as elsewhere, and so are registers among those that hold something; only the place
+where an instruction stands is not.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import math
 from engine.core.connected import (
     computed_register,
     draw_op_that_writes,
+    free_register,
     graft_operand,
     input_type,
     make_room,
@@ -20,7 +23,7 @@ from engine.core.connected import (
 )
 from engine.core.jit import inner
 from engine.core.mutation import single
-from engine.core.programs import find_live
+from engine.core.programs import find_live, needed_before
 from engine.core.random_stream import below, normal, unit
 from engine.core.tables import (
     CONSTANT_COUNT,
@@ -29,25 +32,33 @@ from engine.core.tables import (
     IN1_TYPE,
     IN2_TYPE,
     INTERVAL,
+    KEEPS_OUTPUT,
     NO_CONSTANT,
     OUT_TYPE,
     SCALAR_CONSTANT,
 )
-from engine.core.validity import LABEL, prediction_sources
 
 MOST_LINES = 8
 """Instructions that one mutation adds at most."""
-GOES_ON = 0.75
-"""How likely a mutation that has written one hungry register writes another."""
+GOES_ON = 0.9
+"""How likely a mutation that has fed one hungry register feeds another."""
 ORDERS = 3.0
 """Orders of magnitude that numbers are drawn from."""
 HUNGRY = 2
+NEW, REST = 3, 1
+"""How often in four cases an operand is a register that holds nothing yet: of what a branch begins with, of what feeds it."""
+SETUP, PREDICT, LEARN = range(3)
+WAYS = 4
+ACCUMULATE = 3
+"""Ways to feed a register: an instruction in Setup, Predict or Learn (their numbers), or one in Learn that reads it, too."""
 
 
 @inner()
-def _pick_hungry(state, space, code, lengths):
-    """Return (type, register) of a random register that live instructions read, or the prediction, and nothing live writes;
-    type -1 if there is none. Only right after find_live."""
+def _mark_hungry(code, lengths, space):
+    """Mark as HUNGRY, in analysis.names, registers that live instructions read, or the prediction, and nothing live writes.
+
+    Only right after find_live.
+    """
     first, live, marks = space.first, space.analysis.live, space.analysis.names
     for register in range(marks.shape[0]):
         marks[register] = 0
@@ -64,14 +75,20 @@ def _pick_hungry(state, space, code, lengths):
                     marks[first[IN2_TYPE[op]] + code[row, 2]] |= HUNGRY
                 marks[first[OUT_TYPE[op]] + code[row, 3]] |= 1
     marks[first[1]] = marks[label] = 0
+
+
+@inner()
+def _draw_marked(state, space, mark):
+    """Return (type, register) of a random register with this mark in analysis.names; type -1 if there is none."""
+    first, marks = space.first, space.analysis.names
     count = 0
     for register in range(marks.shape[0]):
-        count += marks[register] == HUNGRY
+        count += marks[register] == mark
     if count == 0:
         return -1, 0
     choice = below(state, count)
     for register in range(marks.shape[0]):
-        if marks[register] == HUNGRY:
+        if marks[register] == mark:
             if choice == 0:
                 kind = 2 if register >= first[2] else (1 if register >= first[1] else 0)
                 return kind, register - first[kind]
@@ -80,10 +97,8 @@ def _pick_hungry(state, space, code, lengths):
 
 
 @inner()
-def _may_write(space, function, kind, register):
-    """Whether the function's ops can write the type; Learn and Setup do not make predictions."""
-    is_prediction = register == 1 and kind == (1 if space.first[3] else 0)
-    return ops_that_write(space, function, kind) > 0 and (function == 1 or not is_prediction)
+def _is_prediction(space, kind, register):
+    return register == 1 and kind == (1 if space.first[3] else 0)
 
 
 @inner()
@@ -103,47 +118,103 @@ def _first_reader(space, code, lengths, function, kind, register):
 
 
 @inner()
-def _draw_function(state, space, code, lengths, kind, register):
-    """Return a random function searched that may write the register, in half of all cases one that reads it; -1 if none may."""
-    near = below(state, 2) == 0
-    for only_readers in range(1 if near else 0, -1, -1):
-        count = 0
-        choice = -1
-        for turn in range(2):
-            for k in range(space.searched.shape[0]):
-                function = space.searched[k]
-                if not _may_write(space, function, kind, register):
-                    continue
-                end = space.starts[function] + lengths[function]
-                if only_readers and _first_reader(space, code, lengths, function, kind, register) == end:
-                    continue
-                if turn == 0:
-                    count += 1
-                elif choice == 0:
-                    return function
-                else:
-                    choice -= 1
-            if count == 0:
-                break
-            choice = below(state, count)
-    return -1
+def _is_read_in(space, code, lengths, function, kind, register):
+    end = space.starts[function] + lengths[function]
+    return _first_reader(space, code, lengths, function, kind, register) < end
 
 
 @inner()
-def _labelled_register(state, space, code, lengths, kind):
-    """Return a random register of a type that depends on labels at the end of Learn; -1 if none does."""
-    analysis = space.analysis
-    sources = analysis.sets[2]
-    prediction_sources(code, lengths, space.starts, space.first, analysis.names, sources)
-    base = space.first[kind]
+def _is_searched(space, function):
+    for k in range(space.searched.shape[0]):
+        if space.searched[k] == function:
+            return True
+    return False
+
+
+@inner()
+def _ops_that_keep(space, function, kind):
+    """Return how many of a function's ops write a type that they also read."""
+    count = 0
+    for k in range(space.ops_start[function], space.ops_start[function + 1]):
+        op = space.ops[k]
+        count += OUT_TYPE[op] == kind and (IN1_TYPE[op] == kind or IN2_TYPE[op] == kind)
+    return count
+
+
+@inner()
+def _draw_op_that_keeps(state, space, function, kind):
+    """Return a random one of them. There must be one."""
+    choice = below(state, _ops_that_keep(space, function, kind))
+    for k in range(space.ops_start[function], space.ops_start[function + 1]):
+        op = space.ops[k]
+        if OUT_TYPE[op] == kind and (IN1_TYPE[op] == kind or IN2_TYPE[op] == kind):
+            if choice == 0:
+                return op
+            choice -= 1
+    return 0
+
+
+@inner()
+def _draw_way(state, space, code, lengths, kind, register):
+    """Return how a hungry register is fed; -1 if no op can.
+
+    Where Predict reads it: there, or by what Learn accumulates, equally likely; half as likely in Setup. Where only Learn reads
+    it: there; a quarter as likely in Setup. Other functions than these now and then.
+    """
+    in_predict = _is_prediction(space, kind, register) or _is_read_in(space, code, lengths, PREDICT, kind, register)
+    in_learn = _is_read_in(space, code, lengths, LEARN, kind, register)
+    total = 0.0
+    chosen = -1
+    for way in range(WAYS):
+        function = way if way < ACCUMULATE else LEARN
+        if not _is_searched(space, function):
+            continue
+        if way == ACCUMULATE:
+            possible = _ops_that_keep(space, LEARN, kind) > 0
+        else:
+            possible = ops_that_write(space, function, kind) > 0
+        # Setup and Learn do not make predictions.
+        if not possible or (function != PREDICT and _is_prediction(space, kind, register)):
+            continue
+        if way == SETUP:
+            weight = 0.5 if in_predict else (0.25 if in_learn else 4.0)
+        elif way == PREDICT:
+            weight = 1.0 if in_predict else 0.1
+        elif way == LEARN:
+            weight = 0.1 if in_predict else 1.0
+        else:
+            weight = 1.0 if in_predict else 0.1
+        total += weight
+        if unit(state) * total < weight:
+            chosen = way
+    return chosen
+
+
+@inner()
+def _labelled_register(state, space, code, lengths, row, kind, other):
+    """Return a random register of a type, but not `other`, that depends on the example's label before a row of Learn; -1 if none does."""
+    marks, base = space.analysis.names, space.first[kind]
+    for register in range(marks.shape[0]):
+        marks[register] = 0
+    marks[space.first[1] + 2 if space.first[3] else space.first[0]] = 1
+    for before in range(space.starts[LEARN], row):
+        op = code[before, 0]
+        if space.analysis.live[before]:
+            out = space.first[OUT_TYPE[op]] + code[before, 3]
+            found = marks[out] if KEEPS_OUTPUT[op] else 0
+            if IN1_TYPE[op] >= 0:
+                found |= marks[space.first[IN1_TYPE[op]] + code[before, 1]]
+            if IN2_TYPE[op] >= 0:
+                found |= marks[space.first[IN2_TYPE[op]] + code[before, 2]]
+            marks[out] = found
     count = 0
     for register in range(space.registers[kind]):
-        count += (sources[base + register] & LABEL) != 0
+        count += register != other and marks[base + register]
     if count == 0:
         return -1
     choice = below(state, count)
     for register in range(space.registers[kind]):
-        if sources[base + register] & LABEL:
+        if register != other and marks[base + register]:
             if choice == 0:
                 return register
             choice -= 1
@@ -151,45 +222,77 @@ def _labelled_register(state, space, code, lengths, kind):
 
 
 @inner()
+def _operand(state, space, code, lengths, function, row, kind, labelled, own, hunger):
+    """Return a register for a new instruction at a row: one that holds something, or, `hunger` times in four, one that will be hungry.
+
+    labelled: in Learn, rather one that depends on the label. own: the register it writes, or -1; not meant as its input.
+    """
+    if below(state, 4) >= hunger:
+        if labelled and function == LEARN:
+            register = _labelled_register(state, space, code, lengths, row, kind, own)
+            if register >= 0:
+                return register
+        elif kind == 1 and below(state, 3) == 0:
+            return 0
+        else:
+            return computed_register(state, space, code, lengths, space.analysis.live, kind)
+    needed_before(code, lengths, space.starts, space.first, space.analysis, function, row)
+    return free_register(state, space, space.analysis.sets[1], kind)
+
+
+@inner()
 def _feed(state, space, code, constants, lengths, kind, register):
     """Insert an instruction that writes the register, in most cases right before the first live one of its function that reads
-    it, where there is none, at the end. Returns whether there was room.
-
-    In Learn an operand of the register's own type is in two of three cases the register itself (it accumulates), and another
-    is one that depends on labels; most other operands hold something.
-    """
-    function = _draw_function(state, space, code, lengths, kind, register)
-    if function < 0:
+    it, where there is none, at the end. Returns whether there was room."""
+    way = _draw_way(state, space, code, lengths, kind, register)
+    if way < 0:
         return False
+    return _put(state, space, code, constants, lengths, kind, register, way)
+
+
+@inner()
+def _put(state, space, code, constants, lengths, kind, register, way):
+    """Insert an instruction that writes the register in the given way; return whether there was room.
+
+    In Learn one of its operands depends on labels, in most cases.
+    """
+    function = way if way < ACCUMULATE else LEARN
     live = space.analysis.live
     start = space.starts[function]
     row = _first_reader(space, code, lengths, function, kind, register)
+    if way == ACCUMULATE:
+        row = start + lengths[function]
     if below(state, 4) == 0:
         row = start + below(state, row - start + 1)
     row = make_room(state, space, function, row, code, constants, lengths, live)
     if row < start:
         return False
-    op = draw_op_that_writes(state, space, function, kind)
+    if way == ACCUMULATE:
+        op = _draw_op_that_keeps(state, space, function, kind)
+    else:
+        op = draw_op_that_writes(state, space, function, kind)
     inputs = (1 if IN1_TYPE[op] >= 0 else 0) + (1 if IN2_TYPE[op] >= 0 else 0)
-    labelled = -1
-    driven = below(state, inputs) if inputs > 0 else -1
     own = -1
-    if function == 2 and inputs == 2 and below(state, 3) > 0:
-        own = below(state, 2)
-        own = own if input_type(op, own) == kind else -1
-        driven = 1 - own if own >= 0 else driven
-    if function == 2 and driven >= 0 and below(state, 2) == 0:
-        labelled = _labelled_register(state, space, code, lengths, input_type(op, driven))
+    if way == ACCUMULATE:
+        own = below(state, 2) if inputs == 2 else 0
+        if input_type(op, own) != kind:
+            own = 1 - own
+    driven = -1
+    if function == LEARN and inputs > 0 and below(state, 8) > 0:
+        driven = 1 - own if own >= 0 else below(state, inputs)
+    # Drawn before the instruction stands there: they are about the program as it is.
+    one = two = register
+    if inputs > 0 and own != 0:
+        one = _operand(state, space, code, lengths, function, row, IN1_TYPE[op], driven == 0, register if IN1_TYPE[op] == kind else -1, REST)
+    if inputs > 1 and own != 1:
+        two = _operand(state, space, code, lengths, function, row, IN2_TYPE[op], driven == 1, register if IN2_TYPE[op] == kind else -1, REST)
     put_dead(state, space, function, row, op, code, constants, lengths, live)
     if CONSTANT_KIND[op] == SCALAR_CONSTANT:
         constants[row, 0] *= 10.0 ** (-ORDERS * unit(state))
-    for k in range(inputs):
-        if k == own:
-            code[row, 1 + k] = register
-        elif k == driven and labelled >= 0:
-            code[row, 1 + k] = labelled
-        elif below(state, 3) > 0:
-            code[row, 1 + k] = computed_register(state, space, code, lengths, live, input_type(op, k))
+    if inputs > 0:
+        code[row, 1] = one
+    if inputs > 1:
+        code[row, 2] = two
     code[row, 3] = register
     return True
 
@@ -200,7 +303,8 @@ def _feed_all(state, space, code, constants, lengths, lines):
     fed = 0
     while fed < lines:
         find_live(code, lengths, space.starts, space.first, space.analysis)
-        kind, register = _pick_hungry(state, space, code, lengths)
+        _mark_hungry(code, lengths, space)
+        kind, register = _draw_marked(state, space, HUNGRY)
         if kind < 0 or not _feed(state, space, code, constants, lengths, kind, register):
             break
         fed += 1
@@ -219,7 +323,67 @@ def grow(state, space, code, constants, lengths):
 @inner()
 def branch(state, space, code, constants, lengths):
     """Graft an instruction whose other operand is any register, then write that one if nothing does."""
-    if graft_operand(state, space, code, constants, lengths, True):
+    if below(state, 4) == 0:
+        grafted = _add_to_prediction(state, space, code, constants, lengths)
+    else:
+        grafted = graft_operand(state, space, code, constants, lengths, NEW)
+    if grafted:
+        _feed_all(state, space, code, constants, lengths, MOST_LINES - 1)
+
+
+@inner()
+def _add_to_prediction(state, space, code, constants, lengths):
+    """Let Predict end with an instruction that reads the prediction, and mostly a hungry register, and writes the prediction."""
+    kind = 1 if space.first[3] else 0
+    live = space.analysis.live
+    find_live(code, lengths, space.starts, space.first, space.analysis)
+    if not _is_searched(space, PREDICT) or _ops_that_keep(space, PREDICT, kind) == 0:
+        return False
+    end = space.starts[PREDICT] + lengths[PREDICT]
+    row = make_room(state, space, PREDICT, end, code, constants, lengths, live)
+    if row < 0:
+        return False
+    op = _draw_op_that_keeps(state, space, PREDICT, kind)
+    own = 0 if IN1_TYPE[op] == kind else 1
+    if IN1_TYPE[op] == kind and IN2_TYPE[op] == kind:
+        own = below(state, 2)
+    other = -1
+    if input_type(op, 1 - own) >= 0:
+        other = _operand(state, space, code, lengths, PREDICT, row, input_type(op, 1 - own), False, -1, NEW)
+    put_dead(state, space, PREDICT, row, op, code, constants, lengths, live)
+    code[row, 1 + own] = 1
+    if other >= 0:
+        code[row, 2 - own] = other
+    code[row, 3] = 1
+    return True
+
+
+@inner()
+def train(state, space, code, constants, lengths):
+    """Let Learn accumulate in a register that live instructions of Predict read, out of something that depends on labels."""
+    find_live(code, lengths, space.starts, space.first, space.analysis)
+    if not _is_searched(space, LEARN):
+        return
+    first, marks = space.first, space.analysis.names
+    for register in range(marks.shape[0]):
+        marks[register] = 0
+    for row in range(space.starts[PREDICT], space.starts[PREDICT] + lengths[PREDICT]):
+        if space.analysis.live[row]:
+            op = code[row, 0]
+            if IN1_TYPE[op] >= 0 and _ops_that_keep(space, LEARN, IN1_TYPE[op]) > 0:
+                marks[first[IN1_TYPE[op]] + code[row, 1]] = HUNGRY
+            if IN2_TYPE[op] >= 0 and _ops_that_keep(space, LEARN, IN2_TYPE[op]) > 0:
+                marks[first[IN2_TYPE[op]] + code[row, 2]] = HUNGRY
+    # What Predict writes itself, and the features, would be overwritten.
+    for row in range(space.starts[PREDICT], space.starts[PREDICT] + lengths[PREDICT]):
+        if space.analysis.live[row]:
+            marks[first[OUT_TYPE[code[row, 0]]] + code[row, 3]] = 0
+    marks[first[1]] = 0
+    kind, register = _draw_marked(state, space, HUNGRY)
+    if kind < 0:
+        grow(state, space, code, constants, lengths)
+        return
+    if _put(state, space, code, constants, lengths, kind, register, ACCUMULATE):
         _feed_all(state, space, code, constants, lengths, MOST_LINES - 1)
 
 

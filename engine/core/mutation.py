@@ -39,7 +39,7 @@ class Space(NamedTuple):
     first: np.ndarray  # (3,) int64: position of each type's register 0 among all
     kinds: np.ndarray  # (n,) int64: mutation kinds with a weight
     cumulative: np.ndarray  # (n,) float64: running sum of their probabilities
-    probability: np.ndarray  # (2,) float64: of mutating at all; of another mutation after each
+    probability: np.ndarray  # (3,) float64: of mutating at all; of another mutation after each; of a newcomer
     analysis: tuple  # programs.Compact: buffers of the kinds that look at what is live
     paper_constants: np.ndarray  # (1,) bool: alter constants by the paper's rule, not the reference's
     validity: (
