@@ -125,10 +125,10 @@ def _is_read_in(space, code, lengths, function, kind, register):
 
 @inner()
 def _is_searched(space, function):
+    found = 0
     for k in range(space.searched.shape[0]):
-        if space.searched[k] == function:
-            return True
-    return False
+        found += space.searched[k] == function
+    return found > 0
 
 
 @inner()
@@ -283,9 +283,31 @@ def _put(state, space, code, constants, lengths, kind, register, way):
     # Drawn before the instruction stands there: they are about the program as it is.
     one = two = register
     if inputs > 0 and own != 0:
-        one = _operand(state, space, code, lengths, function, row, IN1_TYPE[op], driven == 0, register if IN1_TYPE[op] == kind else -1, REST)
+        one = _operand(
+            state,
+            space,
+            code,
+            lengths,
+            function,
+            row,
+            IN1_TYPE[op],
+            driven == 0,
+            register if IN1_TYPE[op] == kind else -1,
+            REST,
+        )
     if inputs > 1 and own != 1:
-        two = _operand(state, space, code, lengths, function, row, IN2_TYPE[op], driven == 1, register if IN2_TYPE[op] == kind else -1, REST)
+        two = _operand(
+            state,
+            space,
+            code,
+            lengths,
+            function,
+            row,
+            IN2_TYPE[op],
+            driven == 1,
+            register if IN2_TYPE[op] == kind else -1,
+            REST,
+        )
     put_dead(state, space, function, row, op, code, constants, lengths, live)
     if CONSTANT_KIND[op] == SCALAR_CONSTANT:
         constants[row, 0] *= 10.0 ** (-ORDERS * unit(state))
@@ -322,7 +344,7 @@ def grow(state, space, code, constants, lengths):
 
 @inner()
 def branch(state, space, code, constants, lengths):
-    """Graft an instruction whose other operand is any register, then write that one if nothing does."""
+    """Graft an instruction, or add to the prediction; where its other operand holds nothing yet, as in most cases, write that one."""
     if below(state, 4) == 0:
         grafted = _add_to_prediction(state, space, code, constants, lengths)
     else:

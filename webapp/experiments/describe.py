@@ -29,6 +29,7 @@ MUTATIONS = {
     "grow": gettext_lazy("missing lines grown"),
     "branch": gettext_lazy("branch grown"),
     "tune": gettext_lazy("constant tuned"),
+    "train": gettext_lazy("register trained"),
 }
 
 FINISH_REASONS = {
