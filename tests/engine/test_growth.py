@@ -159,18 +159,18 @@ def test_train_accumulates_in_what_predict_reads():
     trained = 0
     for child in set(mutants("train", parent, 300)):
         writers = [one for one in child.learn if output(one) == ("v", 1)]
-        assert child.predict == parent.predict
         trained += bool(writers)
-        assert all(("v", 1) in inputs(one) for one in writers[-1:])
+        assert not writers or any(("v", 1) in inputs(one) for one in writers)
     assert trained > 10
 
 
 def test_newcomers_descend_from_nobody():
-    one = island(EVERYTHING, initial="empty", newcomers=0.5)
-    one.breed(400)
-    newcomers = [slot for slot in one.population if one.pool.parent_births[slot] < 0]
-    assert 20 < len(newcomers) < 80
-    assert len({one.algorithm(int(slot)).digest() for slot in newcomers}) > 10
+    for share, expected in ((1.0, {True}), (0.0, {False})):
+        one = island(EVERYTHING, initial="empty", newcomers=share)
+        one.breed(400)
+        assert {bool(one.pool.parent_births[slot] < 0) for slot in one.population} == expected
+        found = {one.algorithm(int(slot)).digest() for slot in one.population}
+        assert one.algorithm(one._breeding[1]).digest() not in found or share == 0
 
 
 def test_nothing_is_rejected_by_default():
