@@ -44,6 +44,8 @@ GOES_ON = 0.9
 """How likely a mutation that has fed one hungry register feeds another."""
 ORDERS = 3.0
 """Orders of magnitude that numbers are drawn from."""
+RESCALE_HIGH, RESCALE_RANGE = 0.3, 1.8
+"""Orders of magnitude by which a number is scaled at most where instructions have been added: up, and from there down."""
 HUNGRY = 2
 NEW, REST = 3, 1
 """How often in four cases an operand is a register that holds nothing yet: of what a branch begins with, of what feeds it."""
@@ -351,6 +353,7 @@ def branch(state, space, code, constants, lengths):
         grafted = graft_operand(state, space, code, constants, lengths, NEW)
     if grafted:
         _feed_all(state, space, code, constants, lengths, MOST_LINES - 1)
+        _rescale(state, space, code, constants, lengths)
 
 
 @inner()
@@ -396,40 +399,52 @@ def train(state, space, code, constants, lengths):
                 marks[first[IN1_TYPE[op]] + code[row, 1]] = HUNGRY
             if IN2_TYPE[op] >= 0 and _ops_that_keep(space, LEARN, IN2_TYPE[op]) > 0:
                 marks[first[IN2_TYPE[op]] + code[row, 2]] = HUNGRY
-    # What Predict writes itself, and the features, would be overwritten.
+    # What Predict writes itself would be overwritten; features and label are never written.
     for row in range(space.starts[PREDICT], space.starts[PREDICT] + lengths[PREDICT]):
         if space.analysis.live[row]:
             marks[first[OUT_TYPE[code[row, 0]]] + code[row, 3]] = 0
-    marks[first[1]] = 0
+    marks[first[1]] = marks[first[1] + 2 if first[3] else first[0]] = 0
     kind, register = _draw_marked(state, space, HUNGRY)
     if kind < 0:
         grow(state, space, code, constants, lengths)
         return
     if _put(state, space, code, constants, lengths, kind, register, ACCUMULATE):
         _feed_all(state, space, code, constants, lengths, MOST_LINES - 1)
+        _rescale(state, space, code, constants, lengths)
+
+
+@inner()
+def _draw_constant(state, space, code, lengths):
+    """Return the row of a random live instruction with a constant in a searched function; -1 if there is none."""
+    live = space.analysis.live
+    find_live(code, lengths, space.starts, space.first, space.analysis)
+    chosen, count = -1, 0
+    for k in range(space.searched.shape[0]):
+        function = space.searched[k]
+        for row in range(space.starts[function], space.starts[function] + lengths[function]):
+            if live[row] and CONSTANT_KIND[code[row, 0]] != NO_CONSTANT:
+                count += 1
+                if below(state, count) == 0:
+                    chosen = row
+    return chosen
+
+
+@inner()
+def _rescale(state, space, code, constants, lengths):
+    """In half of all cases, scale a number that is set: what was the best step for few changes is too long, mostly, for more."""
+    if below(state, 2) == 0:
+        return
+    row = _draw_constant(state, space, code, lengths)
+    if row >= 0 and CONSTANT_KIND[code[row, 0]] == SCALAR_CONSTANT:
+        constants[row, 0] *= 10.0 ** (RESCALE_HIGH - RESCALE_RANGE * unit(state))
 
 
 @inner()
 def tune(state, space, code, constants, lengths):
     """Scale one constant of a live instruction, in half of all cases a little; signs, and which element is set, stay."""
-    live = space.analysis.live
-    find_live(code, lengths, space.starts, space.first, space.analysis)
-    count = 0
-    for k in range(space.searched.shape[0]):
-        function = space.searched[k]
-        for row in range(space.starts[function], space.starts[function] + lengths[function]):
-            count += live[row] and CONSTANT_KIND[code[row, 0]] != NO_CONSTANT
-    if count == 0:
-        return
-    choice = below(state, count)
-    for k in range(space.searched.shape[0]):
-        function = space.searched[k]
-        for row in range(space.starts[function], space.starts[function] + lengths[function]):
-            if live[row] and CONSTANT_KIND[code[row, 0]] != NO_CONSTANT:
-                if choice == 0:
-                    _scale_one(state, code[row, 0], constants, row)
-                    return
-                choice -= 1
+    row = _draw_constant(state, space, code, lengths)
+    if row >= 0:
+        _scale_one(state, code[row, 0], constants, row)
 
 
 @inner()

@@ -126,7 +126,8 @@ def test_what_a_mutation_makes_is_the_same_program_when_it_is_written_and_read(k
         Instruction(Op.SCALAR_CONST_SET, out=3, constants=(0.1,)),
     )
     dot = Instruction(Op.VECTOR_INNER_PRODUCT, 1, 2, 1)
-    sums = (Instruction(Op.SCALAR_SUM, 1, 2, 1), Instruction(Op.SCALAR_SUM, 1, 3, 1))
+    # One reads the label, which nothing may write.
+    sums = tuple(Instruction(Op.SCALAR_SUM, 1, other, 1) for other in (2, 3, 0))
     parent = Algorithm(draws, (dot, *sums), (Instruction(Op.VECTOR_SUM, 1, 0, 1),))
     for child in mutants(kind, parent, 200):
         assert Algorithm.from_json(child.to_json()).digest() == child.digest()
@@ -149,7 +150,7 @@ def test_children_of_the_empty_program_become_valid_and_stay_so():
     assert all(valid)
     rejected = one.counters_now().rejected
     # The first two, which are empty, and some more: copies of the empty ones and what no try made valid.
-    assert 2 <= rejected < 100
+    assert 2 <= rejected < 200
 
 
 def test_train_accumulates_in_what_predict_reads():
