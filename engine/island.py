@@ -28,6 +28,8 @@ POINTS_PER_OCTAVE = 128
 
 _KIND_NAMES = (*MUTATIONS, "copy", "initial", "migrate")
 """The last three count from the end: evolution.COPY, INITIAL, MIGRANT."""
+_EARLIER = -1
+"""Where an immigrant comes from that is a copy of an individual of this island's earlier experiments."""
 _MAX_FINDS = 256
 _SHORTEST_TRUNK = 64
 """Individuals that a trunk must have to be settled while the pool has several roots."""
@@ -46,11 +48,15 @@ def next_point(generation: int) -> int:
 class Island:
     """A population, its ancestors, caches and random stream, bred on given tasks.
 
-    seed: of everything random. births, steps: counters to begin with, so that several experiments number on.
+    seed: of everything random. births, steps: counters to begin with, so that several experiments number on. start: an
+    individual of an earlier experiment that this one starts from instead of the specification's initial program; see `begin`.
     """
 
-    def __init__(self, spec: SearchSpec, tasks: Sequence[Task], *, seed: int, births: int = 0, train_steps: int = 0):
-        self.spec = spec
+    def __init__(
+        self, spec: SearchSpec, tasks: Sequence[Task], *, seed: int, births: int = 0, train_steps: int = 0,
+        start: Migrant | None = None,
+    ):  # fmt: skip
+        self.spec, self.start = spec, start
         fec = spec.fec
         self.evaluator = Evaluator(
             tasks,
@@ -59,7 +65,7 @@ class Island:
             seed=seed,
             epochs=spec.search_tasks.epochs,
         )
-        self._initial = initial_program(spec)
+        self._initial = initial_program(spec) if start is None else start.algorithm
         self._capacities = [
             max(bounds.max_size, len(function)) + 1 for bounds, function in zip(spec.functions, self._initial.functions)
         ]
@@ -82,11 +88,11 @@ class Island:
         self.immigrants = 0
         """How many of this experiment's births came from other islands."""
         self._origins: dict[int, int] = {}
-        """Of immigrants that are not yet reported: the slot, and the index of the island that they came from."""
+        """Of immigrants that are not yet reported: the slot, and the index of the island that they came from, or _EARLIER."""
         self._breeding = np.array(
             [
                 spec.tournament_size, 0, spec.initial == "random", -1, SELECTIONS.index(spec.selection),
-                spec.selection == "random",
+                spec.selection == "random", 0,
             ],
             np.int64,
         )  # fmt: skip
@@ -162,6 +168,19 @@ class Island:
         # Not an ancestor of anybody: a parent "outside" keeps it from being taken for a root.
         self.pool.parents[slot] = slot
         self._breeding[1] = slot
+
+    def begin(self) -> None:
+        """Let what the experiment starts from be born, if it is an individual: an immigrant from earlier, and the first
+        individuals and newcomers are its children, so that their ancestry goes on."""
+        if self.start is None:
+            return
+        slot = int(self._breeding[1])
+        self.pool.kinds[slot] = evolution.MIGRANT
+        self.pool.parents[slot], self.pool.parent_births[slot] = -1, self.start.birth
+        # Held besides by its place: children come from it as long as the experiment runs.
+        self.pool.holders[slot] += 1
+        self._breeding[6] = 1
+        self._bear(slot, _EARLIER)
 
     # reading -------------------------------------------------------------------------------------------------------
 
@@ -248,10 +267,13 @@ class Island:
         pool = self.pool
         parent_birth = int(pool.parent_births[slot])
         change: dict[str, Any] = {"edits": []}
+        mutation = _KIND_NAMES[pool.kinds[slot]]
         parent: int | None = self.first_birth + parent_birth
         island = None
         if pool.kinds[slot] == evolution.MIGRANT:
             parent, island = parent_birth, self._origins.pop(slot)
+            if island == _EARLIER:
+                island, mutation = None, "copy"
         elif parent_birth < 0:
             parent, change = None, {"program": self.algorithm(slot).to_json()}
         else:
@@ -262,7 +284,7 @@ class Island:
             birth=self.first_birth + int(pool.births[slot]),
             parent=parent,
             score=float(pool.scores[slot]),
-            mutation=_KIND_NAMES[pool.kinds[slot]],
+            mutation=mutation,
             change=change,
             parent_island=island,
         )
@@ -312,7 +334,12 @@ class Island:
         self.pool.lengths[slot] = encoded.lengths
         self.pool.kinds[slot] = evolution.MIGRANT
         self.pool.parents[slot], self.pool.parent_births[slot] = -1, migrant.birth
-        self._origins[slot] = migrant.island
+        self._bear(slot, migrant.island)
+        return True
+
+    def _bear(self, slot: int, island: int) -> None:
+        """Let the immigrant in a slot be born, which comes from the island of an index."""
+        self._origins[slot] = island
         self._breeding[3] = slot
         evolution.evolve(
             1, self.random, self.pool, self.population, self._breeding, self.space, self.scoring, self.fec, self.memo,
@@ -320,7 +347,6 @@ class Island:
         )  # fmt: skip
         assert self._breeding[3] == -1, "the pool has room, and so have the finds"
         self.immigrants += 1
-        return True
 
     def _fits(self, algorithm: Algorithm) -> bool:
         if any(there < wanted for there, wanted in zip(self.spec.registers, algorithm.registers_used())):
@@ -335,7 +361,8 @@ class Island:
     def state(self) -> tuple[dict, dict[str, np.ndarray]]:
         """Return (values, arrays) from which `load` continues bit for bit. Finds must have been collected."""
         assert self.counters[evolution.FINDS] == 0, "collect the finds first"
-        held = np.flatnonzero((self.pool.holders > 0) & (np.arange(len(self.pool.scores)) != self._breeding[1]))
+        placed = -1 if self._breeding[6] else self._breeding[1]
+        held = np.flatnonzero((self.pool.holders > 0) & (np.arange(len(self.pool.scores)) != placed))
         held = held[np.argsort(self.pool.births[held], kind="stable")]
         new_place = np.full(len(self.pool.scores) + 1, -1, np.int64)
         new_place[held] = np.arange(len(held))
@@ -348,16 +375,20 @@ class Island:
         self._origins = {int(slot): self._origins[slot] for slot in migrants}
         origins = [(new_place[slot], island) for slot, island in self._origins.items()]
         arrays["origins"] = np.array(origins, np.int64).reshape(-1, 2)
-        values = {"first_birth": self.first_birth, "first_steps": self.first_steps, "immigrants": self.immigrants}
+        start = int(new_place[self._breeding[1]]) if self._breeding[6] else None
+        values = {"start": start, "first_birth": self.first_birth, "first_steps": self.first_steps, "immigrants": self.immigrants}
         return values, arrays
 
     def load(self, values: dict, arrays: dict[str, np.ndarray]) -> None:
         """Continue from what `state` returned."""
         count = len(arrays["scores"])
         self.pool = population.new_pool(max(4 * self.spec.population_size + 64, 2 * count), self._rows)
-        self._place_initial()
+        if values.get("start") is None:
+            self._place_initial()
         slots = np.array([population.take_slot(self.pool) for _ in range(count)], np.int64)
         place = np.append(slots, -1)
+        if values.get("start") is not None:
+            self._breeding[1], self._breeding[6] = slots[values["start"]], 1
         # Before version 4 the merit was the score.
         arrays.setdefault("merits", arrays["scores"])
         for name in _KEPT:
@@ -484,7 +515,7 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
         budget=np.array([largest, float(train_examples)]),
         combination=np.array([FITNESS_COMBINATIONS.index(spec.fitness_combination)], np.int64),
         hurdle=_hurdle(spec, evaluator),
-        price=np.array([spec.price / program_cost(neural_network(), 1)]),
+        prices=np.array([spec.price / program_cost(neural_network(), 1), spec.length_price]),
     )
 
 

@@ -60,6 +60,8 @@ class Search:
         self.finish_reason = ""
         self.result: Result | None = None
         self._selected: Chosen | None = None
+        self._recent: Chosen | None = None
+        """The best on the select tasks since an experiment last began from a recent one."""
         self._selector: Selector | None = None
         self._totals = Counters()
         self._points: list[CurvePoint] = []
@@ -104,8 +106,8 @@ class Search:
 
     def _advance(self) -> str:
         """Breed until the next moment of interest; return why the experiment ends, or ""."""
-        stop, island = self.spec.stop, self.island
-        size = self.spec.population_size
+        stop, island = self._stage.stop, self.island
+        size = self._stage.population_size
         until_point = self._next_point * size - island.births
         count = max(1, min(until_point, int(self._speed * _CHUNK_SECONDS)))
         if stop.max_individuals:
@@ -187,7 +189,9 @@ class Search:
         self._records += self.island.settle()
         self.experiment += 1
         self._next_point, self._last_find_births, self._latest_finds = 1, 0, []
-        self._new_island(births, steps)
+        self._new_island(births, steps, self._start_of_stage())
+        self.island.begin()
+        self._collect()
 
     def _all_tried(self) -> bool:
         most = self.spec.stop.max_total_individuals
@@ -211,6 +215,8 @@ class Search:
         best = self._selector.choose(candidates)
         if self._selected is None or best.fitness >= self._selected.fitness:
             self._selected = best
+        if self._recent is None or best.fitness >= self._recent.fitness:
+            self._recent = best
 
     def _is_solved(self) -> bool:
         sufficient = self.spec.stop.sufficient_fitness
@@ -249,17 +255,31 @@ class Search:
     def set_stop(self, stop: StopSpec) -> None:
         """Go on under other limits; what has been bred stays as it is. Raises SpecError; does nothing to a finished search."""
         if not self.finished and stop != self.spec.stop:
-            self.spec = self.island.spec = replace(self.spec, stop=stop).check()
+            self.spec = replace(self.spec, stop=stop).check()
+            self._stage, _ = self.spec.for_experiment(self.experiment)
+            self.island.spec = self._stage
 
     # parts ---------------------------------------------------------------------------------------------------------
 
-    def _new_island(self, births: int = 0, train_steps: int = 0) -> None:
+    def _new_island(self, births: int = 0, train_steps: int = 0, start: Migrant | None = None) -> None:
+        """Begin an experiment, from its stage's initial program or from an individual of an earlier one."""
+        self._stage, _ = self.spec.for_experiment(self.experiment)
         tasks = build_tasks(self.spec.search_tasks, seed=self.seed, role="search", experiment=self._task_experiment())
         self._tasks_digest = _digest(tasks)
         seed = stable_seed(self.seed, "island", self.experiment)
-        self.island = Island(self.spec, tasks, seed=seed, births=births, train_steps=train_steps)
+        self.island = Island(self._stage, tasks, seed=seed, births=births, train_steps=train_steps, start=start)
         # Not before the population is full.
-        self._next_exchange = max(self.spec.migration.every, self.spec.population_size) if self.spec.migration else 0
+        self._next_exchange = max(self.spec.migration.every, self._stage.population_size) if self.spec.migration else 0
+
+    def _start_of_stage(self) -> Migrant | None:
+        """Return what the experiment begins from, None for its initial program: there is nothing yet, or it does not fit."""
+        stage, start = self.spec.for_experiment(self.experiment)
+        chosen = {"initial": None, "recent": self._recent, "best": self._selected}[start]
+        if start == "recent":
+            self._recent = None
+        if chosen is None or not stage.has_room_for(chosen.find.algorithm):
+            return None
+        return Migrant(self.index, chosen.find.birth, chosen.find.algorithm)
 
     def _task_experiment(self) -> int:
         return self.experiment if self.spec.fresh_tasks else 0
@@ -316,9 +336,11 @@ class Search:
             "totals": vars(self._totals),
             "best_score": self._best_score,
             "latest_finds": [_find_to_json(find) for find in self._latest_finds],
-            "selected": None
-            if self._selected is None
-            else [self._selected.fitness, _find_to_json(self._selected.find), list(self._selected.scores)],
+            "selected": None if self._selected is None else _chosen_to_json(self._selected),
+            "recent": None if self._recent is None else _chosen_to_json(self._recent),
+            "start_individual": None
+            if self.island.start is None
+            else [self.island.start.birth, self.island.start.algorithm.to_json()],
             "exchanges": self.exchanges,
             "next_exchange": self._next_exchange,
             "finished": self.finished,
@@ -336,7 +358,8 @@ class Search:
             raise CheckpointError("checkpoint: of another search (its specification or seed differs)")
         if values["experiment"] != search.experiment:
             search.experiment = values["experiment"]
-            search._new_island()
+            start = values.get("start_individual")
+            search._new_island(start=start and Migrant(index, start[0], Algorithm.from_json(start[1])))
         if values["tasks"] != search._tasks_digest:
             raise CheckpointError("checkpoint: the data that its tasks were made of has changed")
         search.island.load(values, arrays)
@@ -348,8 +371,9 @@ class Search:
         search._next_exchange = values.get("next_exchange", search._next_exchange)
         search._latest_finds = [_find_from_json(find) for find in values["latest_finds"]]
         if values["selected"] is not None:
-            fitness, find, scores = values["selected"]
-            search._selected = Chosen(fitness, _find_from_json(find), tuple(scores))
+            search._selected = _chosen_from_json(values["selected"])
+        if values.get("recent") is not None:
+            search._recent = _chosen_from_json(values["recent"])
         if values["finished"]:
             search._finish(values["finish_reason"])
         return search
@@ -374,3 +398,12 @@ def _find_to_json(find: Find) -> dict[str, Any]:
 
 def _find_from_json(data: dict[str, Any]) -> Find:
     return Find(**{**data, "algorithm": Algorithm.from_json(data["algorithm"])})
+
+
+def _chosen_to_json(chosen: Chosen) -> list:
+    return [chosen.fitness, _find_to_json(chosen.find), list(chosen.scores)]
+
+
+def _chosen_from_json(data: list) -> Chosen:
+    fitness, find, scores = data
+    return Chosen(fitness, _find_from_json(find), tuple(scores))

@@ -27,16 +27,27 @@ from engine.ops import OPS, Op
 SPEC_VERSION = 1
 LATER_FIELDS = (
     "islands", "migration", "island_groups", "select_rounds", "final_seeds", "selection", "constant_rule", "hurdle",
-    "more_mutations", "validity", "validity_tries", "price", "newcomers",
+    "more_mutations", "validity", "validity_tries", "price", "length_price", "newcomers", "stages",
 )  # fmt: skip
 """Fields that the first specifications did not have. At their defaults they are left out of the JSON form, so that what
 was stored before them, checkpoints above all, is still of the same specification. New fields belong here."""
 ISLAND_FIELDS = (
     "search_tasks", "setup", "predict", "learn", "initial", "program", "population_size", "tournament_size",
     "mutation_probability", "mutations", "fitness_combination", "max_abs_error", "fec", "train_budget", "selection",
-    "constant_rule", "hurdle", "more_mutations", "validity", "validity_tries", "price", "newcomers",
+    "constant_rule", "hurdle", "more_mutations", "validity", "validity_tries", "price", "length_price", "newcomers",
 )  # fmt: skip
 """What may differ between the islands of a search: all that selection and the exchange of algorithms do not rely on."""
+
+STAGE_FIELDS = (
+    "setup", "predict", "learn", "population_size", "tournament_size", "mutation_probability", "mutations", "selection",
+    "constant_rule", "hurdle", "more_mutations", "validity", "validity_tries", "price", "length_price", "newcomers", "stop",
+)  # fmt: skip
+"""What may differ between the experiments of a search: scores of all of them must mean the same."""
+STAGE_LIMITS = ("stagnation", "max_individuals", "max_train_steps")
+"""Of `stop`: the limits of one experiment."""
+STARTS = ("initial", "recent", "best")
+"""What an experiment begins from: the initial program; the best on the select tasks since the last experiment that began from a
+recent one; the best of all so far."""
 
 TASK_KINDS = ("linear", "affine", "net", "regression", "projected", "classes")
 DATASET_KINDS = {"regression": "diabetes", "projected": "digits", "classes": "digits"}
@@ -261,12 +272,14 @@ class SearchSpec:
     newcomers: share of children that are mutants of the initial program instead of a living one: what grows anew has to be better
     than what has been improved for long, but a search that began in a dead end gets out of it.
     price: what a program pays from its score, in selection alone, for live instructions that cost as much an example as the
-    2-layer net's; cheaper ones pay in proportion.
+    2-layer net's; cheaper ones pay in proportion. length_price: what it pays for each live instruction of Predict and Learn.
     constant_rule: how a constant is altered: "reference": times exp(N(0, 1)) or, in one of ten cases, its sign changed
     instead; "paper": times U[0.5, 2], and in one of ten cases its sign changed too. program: the initial program, or
     the functions given where `searched` is False.
     islands: populations that search side by side. migration: what they exchange; None: nothing. island_groups: changes
     laid over this specification for some of the islands; island k gets number k modulo their count (see `for_island`).
+    stages: changes laid over it for one experiment after the other, over and over, and under "start" what the experiment begins
+    from, one of STARTS (see `for_experiment`).
     """
 
     name: str = "custom"
@@ -295,6 +308,7 @@ class SearchSpec:
     validity: str = "any"
     validity_tries: int = 100
     price: float = 0.0
+    length_price: float = 0.0
     newcomers: float = 0.0
     fitness_combination: str = "mean"
     max_abs_error: float = 100.0
@@ -305,6 +319,7 @@ class SearchSpec:
     islands: int = 1
     migration: MigrationSpec | None = None
     island_groups: tuple[Mapping[str, Any], ...] = ()
+    stages: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def functions(self) -> tuple[FunctionSpec, FunctionSpec, FunctionSpec]:
@@ -355,6 +370,7 @@ class SearchSpec:
         _one_of("", "validity", self.validity, VALIDITIES)
         _whole("", "validity_tries", self.validity_tries, 1, 100_000)
         _number("", "price", self.price, 0.0, 1.0)
+        _number("", "length_price", self.length_price, 0.0, 1.0)
         _number("", "newcomers", self.newcomers, 0.0, 1.0)
         _number("", "more_mutations", self.more_mutations, 0.0, 0.9)
         _one_of("", "initial", self.initial, INITIAL_PROGRAMS)
@@ -379,6 +395,7 @@ class SearchSpec:
             raise SpecError("setup", "nothing to search: no component function is searched and has ops")
         self._check_program()
         self._check_islands()
+        self._check_stages()
         return self
 
     def for_island(self, index: int) -> SearchSpec:
@@ -391,14 +408,48 @@ class SearchSpec:
         if not self.island_groups:
             return alone
         number = index % len(self.island_groups)
-        data = alone.to_json()
-        for key, value in self.island_groups[number].items():
+        return alone._with_laid_over(self.island_groups[number], f"island_groups[{number}]")
+
+    def for_experiment(self, number: int) -> tuple[SearchSpec, str]:
+        """Return what the experiment of a number searches, as a specification without stages, and what it begins from (STARTS).
+
+        Raises SpecError naming the stage.
+        """
+        alone = replace(self, stages=())
+        if not self.stages:
+            return alone, STARTS[0]
+        place = number % len(self.stages)
+        changes = dict(self.stages[place])
+        start = changes.pop("start", STARTS[0])
+        return alone._with_laid_over(changes, f"stages[{place}]"), start
+
+    def _with_laid_over(self, changes: Mapping[str, Any], where: str) -> SearchSpec:
+        data = self.to_json()
+        for key, value in changes.items():
             merges = isinstance(value, Mapping) and isinstance(data.get(key), Mapping) and key != "program"
             data[key] = {**data[key], **value} if merges else value
         try:
             return SearchSpec.from_json(data)
         except SpecError as error:
-            raise SpecError(f"island_groups[{number}].{error.field}", error.message) from None
+            raise SpecError(f"{where}.{error.field}", error.message) from None
+
+    def has_room_for(self, algorithm: Algorithm) -> bool:
+        """Whether every function of the algorithm has an allowed length."""
+        bounds = zip(self.functions, algorithm.functions)
+        return all(not one.searched or one.min_size <= len(function) <= one.max_size for one, function in bounds)
+
+    def _check_stages(self) -> None:
+        for number, stage in enumerate(self.stages):
+            where = f"stages[{number}]"
+            for name in stage:
+                if name not in (*STAGE_FIELDS, "start"):
+                    raise SpecError(f"{where}.{name}", f"cannot differ, allowed: {', '.join(('start', *STAGE_FIELDS))}")
+            _one_of(where, "start", stage.get("start", STARTS[0]), STARTS)
+            stop = stage.get("stop", {})
+            for name in _expect(isinstance(stop, Mapping), stop, f"{where}.stop", "a table"):
+                if name not in STAGE_LIMITS:
+                    raise SpecError(f"{where}.stop.{name}", f"cannot differ, allowed: {', '.join(STAGE_LIMITS)}")
+            self.for_experiment(number)
 
     def _check_islands(self) -> None:
         _whole("", "islands", self.islands, 1, 10_000)

@@ -17,7 +17,7 @@ from engine.core.hurdle import clears
 from engine.core.jit import compiled, inner
 from engine.core.mutation import random_program, randomize_function
 from engine.core.population import copy_program, release, take_slot
-from engine.core.price import live_cost
+from engine.core.price import price
 from engine.core.programs import compact_hash, cost, decode, find_live, make_compact
 from engine.core.random_stream import unit
 from engine.core.variation import is_valid, vary
@@ -53,7 +53,7 @@ class Scoring(NamedTuple):
     budget: np.ndarray  # (2,) float64: largest cost allowed (inf: any), train examples
     combination: np.ndarray  # (1,) int64: of the tasks' scores, its place in FITNESS_COMBINATIONS
     hurdle: tuple  # hurdle.Hurdle
-    price: np.ndarray  # (1,) float64: what a unit of live cost an example takes from a program's score in selection
+    prices: np.ndarray  # (2,) float64: what a unit of live cost an example, and a live instruction, take from a score in selection
 
 
 @inner()
@@ -178,12 +178,14 @@ def _born(pool, slot, place, population, finds, counters, best):
 def _conceive(state, pool, parent, newcomer, breeding, space):
     """Return the slot of a new individual: the child of the parent in a slot, or an initial one where that is -1.
 
-    newcomer: the initial one is mutated.
+    newcomer: the initial one is mutated. Where the initial program is an individual itself, initial ones are its children.
     """
     slot = take_slot(pool)
     copy_program(pool, parent if parent >= 0 else breeding[1], slot)
     code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
     mutated = unit(state) < space.probability[0]
+    if parent < 0 and breeding[6] and not breeding[5]:
+        parent, mutated = breeding[1], newcomer
     if parent < 0:
         # The draw above is spent, as in the reference, but nothing is mutated.
         if breeding[5]:
@@ -213,7 +215,8 @@ def evolve(
     """Bear up to `count` individuals and return why it stopped: DONE or what the caller has to see to.
 
     breeding: draws of a tournament; slot of the initial program; whether initial individuals are random; slot of an
-    immigrant that is born next, as it is, or -1; the selection's place in SELECTIONS; whether no child has a parent.
+    immigrant that is born next, as it is, or -1; the selection's place in SELECTIONS; whether no child has a parent; whether the
+    initial program is an individual that was born.
     While there are empty places the children are initial individuals. step_limit: training steps (of the counter) at
     which it stops, looked at once in a generation. target: it stops after a best so far with a higher score.
     Source: semantics section 10.
@@ -241,8 +244,8 @@ def evolve(
         code, constants, lengths = pool.code[slot], pool.constants[slot], pool.lengths[slot]
         pool.scores[slot] = score(scoring, space, fec, memo, code, constants, lengths, counters)
         pool.merits[slot] = pool.scores[slot]
-        if scoring.price[0] > 0.0:
-            pool.merits[slot] -= scoring.price[0] * live_cost(space, code, lengths)
+        if scoring.prices[0] > 0.0 or scoring.prices[1] > 0.0:
+            pool.merits[slot] -= price(space, scoring.prices, code, lengths)
         if _born(pool, slot, place, population, finds, counters, best) and best[0] > target:
             return TARGET_REACHED
     return DONE

@@ -1,4 +1,4 @@
-"""What a program's instructions cost that make a difference: the basis of the price of computing in selection."""
+"""What a program pays, in selection, for the instructions that make a difference: for their cost, and for their number."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _forward(code, start, length, first, live, nonzero):
 
 
 @inner()
-def _cost_of(code, start, length, first, live, nonzero):
-    """Walk a function and sum the costs of live instructions that do more than copy, or than compute 0 from 0."""
+def _price_of(code, start, length, first, live, nonzero, prices):
+    """Walk a function and sum the prices of live instructions that do more than copy, or than compute 0 from 0."""
     total = 0.0
     for row in range(start, start + length):
         if live[row]:
@@ -51,15 +51,17 @@ def _cost_of(code, start, length, first, live, nonzero):
             found = _sets_something(code, row, first, nonzero)
             # A maximum with 0 is something else than its operand; a sum is not.
             if found and (both or COPIES_BESIDE_ZERO[op] == 0):
-                total += COST[op]
+                total += prices[0] * COST[op] + prices[1]
             out = first[OUT_TYPE[op]] + code[row, 3]
             nonzero[out] = found or (KEEPS_OUTPUT[op] and nonzero[out])
     return total
 
 
 @compiled()
-def live_cost(space, code, lengths):
-    """Return what the live instructions of Predict and Learn cost for one example, in units of the cost model.
+def price(space, prices, code, lengths):
+    """Return what a program pays for the live instructions of Predict and Learn.
+
+    prices: (2,) float64, for what one example costs, a unit of the cost model, and for each instruction.
 
     Instructions that always compute 0, since they read what nothing writes, and sums with such a 0 are free: they change nothing
     yet, and what changes nothing is not to be selected against.
@@ -78,9 +80,9 @@ def live_cost(space, code, lengths):
         for register in range(before.shape[0]):
             nonzero[register] = before[register]
         nonzero[features], nonzero[label] = 1, 0
-        total = _cost_of(code, starts[1], lengths[1], first, live, nonzero)
+        total = _price_of(code, starts[1], lengths[1], first, live, nonzero, prices)
         nonzero[features], nonzero[label], nonzero[prediction] = 1, 1, 1
-        total += _cost_of(code, starts[2], lengths[2], first, live, nonzero)
+        total += _price_of(code, starts[2], lengths[2], first, live, nonzero, prices)
         grown = False
         for register in range(before.shape[0]):
             if nonzero[register] and not before[register]:

@@ -18,16 +18,31 @@ def op_names(*ids: int | range) -> tuple[str, ...]:
     return tuple(Op(one).name for one in flat)
 
 
-BUILDING: Mapping[str, float] = {
-    "alter_parameter": 1.0, "randomize_function": 1.0, "insert": 1.0, "remove": 1.0,
-    "grow": 0.1, "branch": 0.2, "graft": 0.2, "bypass": 0.2, "rewire": 0.2, "tune": 0.3,
+SCOUTING: Mapping[str, float] = {
+    "alter_parameter": 1.0, "randomize_function": 0.1, "insert": 0.4, "remove": 1.0,
+    "grow": 0.5, "branch": 1.0, "train": 0.3, "graft": 0.2, "bypass": 0.5, "rewire": 0.3, "tune": 0.7,
 }  # fmt: skip
-"""Mutations of Ab Ovo's search: the published ones, and fewer that follow the data flow."""
+"""Mutations of scouts: the published ones, and those that follow the data flow."""
+BUILDING: Mapping[str, float] = {
+    "alter_parameter": 0.5, "randomize_function": 0.0, "insert": 0.0, "remove": 0.5,
+    "grow": 0.0, "branch": 4.0, "train": 1.0, "graft": 0.0, "bypass": 0.5, "rewire": 0.3, "tune": 1.0,
+}  # fmt: skip
+"""Mutations of what starts from a find: mostly those that add what belongs together."""
 
 
 def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
-    """Return what makes a search one of Ab Ovo's, as fields of SearchSpec; docs/search.md explains each and why."""
+    """Return what makes a search one of Ab Ovo's, as fields of SearchSpec; docs/search.md explains each and why.
+
+    Three scouts begin with nothing, in short programs; then the best of their finds is built on, in longer ones; then the best of
+    all finds, in programs as long as the space allows; and over again.
+    """
+    scout = {
+        "setup": {"max_size": 2}, "predict": {"max_size": 3}, "learn": {"max_size": 6}, "mutations": dict(SCOUTING),
+        "hurdle": {"percentile": 90.0}, "price": 0.02, "newcomers": 0.2, "stop": {"stagnation": 5000},
+    }  # fmt: skip
+    recent = {"start": "recent", "setup": {"max_size": 4}, "predict": {"max_size": 6}, "learn": {"max_size": 12}}
     return {
-        "selection": "ring", "population_size": 400, "tournament_size": 5,
-        "mutations": dict(BUILDING), "more_mutations": 0.3, "price": 0.005, "hurdle": hurdle,
+        "selection": "regularized", "population_size": 100, "tournament_size": 10,
+        "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.6,
+        "hurdle": hurdle, "stages": (scout, scout, scout, recent, {"start": "best"}),
     }  # fmt: skip

@@ -202,8 +202,8 @@ def _baseline_of_ours(dataset: str, shown: str) -> SearchSpec:
         description=f"Space, tasks and empty start of the published baseline script: pairs of {shown} classes in 16 dimensions, "
         "10 tasks, the ops of a 2-layer net and no others; 36 pairs are searched on, 9 held out. Searched Ab Ovo’s way "
         f"(docs/search.md). Scaled: {_SUBSET}.",
-        **ab_ovo(HurdleSpec(train_examples=1000, valid_examples=500)),
-        stop=replace(base.stop, stagnation=40_000, max_experiments=1000),
+        **ab_ovo(HurdleSpec(train_examples=600, valid_examples=400)),
+        stop=replace(base.stop, stagnation=12_000, max_experiments=100_000),
     )
 
 

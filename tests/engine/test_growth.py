@@ -10,7 +10,7 @@ import pytest
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.baselines import linear, neural_network_without_bias
 from engine.canonical import inputs, live_mask, output
-from engine.core.price import live_cost
+from engine.core.price import price
 from engine.core.validity import FEATURES, LABEL, PREDICTION, prediction_sources
 from engine.evaluator import Encoded
 from engine.kinds import MUTATIONS
@@ -192,9 +192,9 @@ def test_what_always_computes_zero_is_free():
     """As if the instructions that change nothing were not there; a maximum with 0 is not one of them."""
     one = island(EVERYTHING)
 
-    def cost(algorithm):
+    def cost(algorithm, a_unit=1.0, a_line=0.0):
         encoded = Encoded.of(algorithm, one._capacities)
-        return live_cost(one.space, encoded.code, encoded.lengths)
+        return price(one.space, np.array([a_unit, a_line]), encoded.code, encoded.lengths)
 
     plain = linear(0.1)
     drifting = replace(
@@ -213,3 +213,5 @@ def test_what_always_computes_zero_is_free():
         plain, predict=(Instruction(Op.VECTOR_MAX, 0, 2, 2), Instruction(Op.VECTOR_INNER_PRODUCT, 1, 2, 1))
     )
     assert cost(rectified) > cost(plain)
+    # Lines of Predict and Learn; those that compute 0 are free there, too.
+    assert [cost(each, 0.0, 0.5) for each in (Algorithm(), plain, drifting, filled)] == [0.0, 2.5, 2.5, 3.5]

@@ -16,7 +16,7 @@ from engine import spec as engine_spec
 from engine.algorithm import Registers
 from engine.spec import MUTATIONS, SearchSpec, SpecError
 
-OWN = ("name", "title", "description", "program", "island_groups")
+OWN = ("name", "title", "description", "program", "island_groups", "stages")
 """Fields of the specification that the form has in another shape, or that come with what the search begins from."""
 
 CHOICES = {
