@@ -450,6 +450,10 @@ class SearchSpec:
                 if name not in STAGE_LIMITS:
                     raise SpecError(f"{where}.stop.{name}", f"cannot differ, allowed: {', '.join(STAGE_LIMITS)}")
             self.for_experiment(number)
+        stop = self.stop
+        goes_on = (stop.max_experiments, stop.sufficient_fitness is not None, stop.max_total_individuals)
+        if len(self.stages) > 1 and not any(goes_on):
+            raise SpecError("stages", "the search has one experiment only: set stop.max_experiments")
 
     def _check_islands(self) -> None:
         _whole("", "islands", self.islands, 1, 10_000)

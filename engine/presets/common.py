@@ -33,8 +33,8 @@ BUILDING: Mapping[str, float] = {
 def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     """Return what makes a search one of Ab Ovo's, as fields of SearchSpec; docs/search.md explains each and why.
 
-    Three scouts begin with nothing, in short programs; then the best of their finds is built on, in longer ones; then the best of
-    all finds, in programs as long as the space allows; and over again.
+    Four scouts begin with nothing, in short programs; then the best of their finds is built on, in longer ones. After the second
+    time the best of all finds is improved, in programs as long as the space allows; and over again.
     """
     scout = {
         "setup": {"max_size": 2}, "predict": {"max_size": 3}, "learn": {"max_size": 6}, "mutations": dict(SCOUTING),
@@ -43,6 +43,6 @@ def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     recent = {"start": "recent", "setup": {"max_size": 4}, "predict": {"max_size": 6}, "learn": {"max_size": 12}}
     return {
         "selection": "regularized", "population_size": 100, "tournament_size": 10,
-        "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.6,
-        "hurdle": hurdle, "stages": (scout, scout, scout, recent, {"start": "best"}),
+        "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.8,
+        "hurdle": hurdle, "stages": (*[scout] * 4, recent, *[scout] * 4, recent, {"start": "best", "newcomers": 0.4}),
     }  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 from engine.algorithm import COMPONENT_FUNCTIONS
 from engine.ops import Op
@@ -71,10 +73,41 @@ def _section(spec: SearchSpec) -> str:
         + (f"; {_hurdle(spec.hurdle)}" if spec.hurdle else "")
         + (f"; {_VALIDITIES[spec.validity]}" if spec.validity in _VALIDITIES else "")
         + (f"; {spec.price:g} of its score as the price of a 2-layer net’s cost" if spec.price else "")
+        + (f"; {spec.length_price:g} of its score for each live instruction" if spec.length_price else "")
+        + (f"; {spec.newcomers:.0%} of the children from the first program" if spec.newcomers else "")
         + (f"; cost up to {spec.train_budget:g} times the 2-layer net’s" if spec.train_budget else ""),
+        *_stages(spec.stages),
         f"- Ends: {_ends(spec)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+_STARTS = {
+    "initial": "from the first program",
+    "recent": "from the best find since the last such stage",
+    "best": "from the best find so far",
+}
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each stage; equal ones that follow each other share one."""
+    number = 1
+    for stage, same in groupby(stages):
+        last = number + len(list(same)) - 1
+        yield f"- {f'Stage {number}' if last == number else f'Stages {number} to {last}'}: {_stage(stage)}"
+        number = last + 1
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    changes = {key: value for key, value in stage.items() if key != "start"}
+    if "mutations" in changes:
+        weights = changes.pop("mutations").items()
+        changes["mutations"] = ", ".join(f"{kind.replace('_', ' ')} {weight:g}" for kind, weight in weights if weight > 0)
+    words = [_STARTS[stage.get("start", "initial")]]
+    for key, value in changes.items():
+        inner = ", ".join(f"{name} {one:g}" for name, one in value.items()) if isinstance(value, Mapping) else value
+        words.append(f"`{key}` {inner}")
+    return "; ".join(words)
 
 
 _VALIDITIES = {

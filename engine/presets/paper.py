@@ -267,6 +267,7 @@ def cifar10_all_ops() -> SearchSpec:
         description="Space, tasks and empty start of cifar10-from-scratch, searched Ab Ovo’s way (docs/search.md); mean over tasks.",
         fitness_combination="mean", constant_rule="reference", final_seeds=1,
         **ab_ovo(HurdleSpec(train_examples=400, valid_examples=500)),
+        stop=replace(base.stop, stagnation=12_000, max_experiments=100_000),
     )  # fmt: skip
 
 

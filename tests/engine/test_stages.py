@@ -136,19 +136,20 @@ def test_limits_of_the_search_hold_in_all_stages():
         ([{"stop": {"max_seconds": 3.0}}], "stages[0].stop.max_seconds: cannot differ, allowed: stagnation"),
         ([{"stop": 3}], "stages[0].stop: expected a table"),
         ([{"population_size": 1}], "stages[0].population_size: 1 is not allowed"),
+        ([{}, {}], "stages: the search has one experiment only: set stop.max_experiments"),
         ([{"mutations": {"fly": 1.0}}], 'stages[0].mutations: unknown kind "fly"'),
     ],
 )
 def test_stages_that_are_refused(stages, message):
     with pytest.raises(SpecError) as caught:
-        SearchSpec.from_json(tiny().to_json() | {"stages": stages})
+        SearchSpec.from_json(tiny().to_json() | {"stages": stages, "stop": {"max_seconds": 5.0}})
     assert str(caught.value).startswith(message)
 
 
 def test_stages_are_written_and_read():
     spec = preset("cifar10-baseline")
-    assert len(spec.stages) == 5 and SearchSpec.from_json(spec.to_json()) == spec
+    assert len(spec.stages) == 11 and SearchSpec.from_json(spec.to_json()) == spec
     assert "stages" not in tiny().to_json()
-    scout, start = spec.for_experiment(5)
+    scout, start = spec.for_experiment(11)
     assert (start, scout.learn.max_size, scout.stop.stagnation, scout.stages) == ("initial", 6, 5000, ())
-    assert spec.for_experiment(4)[1] == "best" and spec.for_experiment(4)[0].learn == spec.learn
+    assert spec.for_experiment(10)[1] == "best" and spec.for_experiment(10)[0].learn == spec.learn

@@ -47,6 +47,11 @@ CHOICE_WORDS = {
         "learns": gettext_lazy("features and labels"),
         "corrects": gettext_lazy("features, labels and past predictions"),
     },
+    "start": {
+        "initial": gettext_lazy("from the first program"),
+        "recent": gettext_lazy("from the best find since the last such stage"),
+        "best": gettext_lazy("from the best find so far"),
+    },
 }
 """By the field's last name, then by the engine's name of the value."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -73,13 +76,32 @@ def settings_of(search: Search, spec: SearchSpec) -> list[tuple[str, list[tuple[
     if spec.stop.sufficient_fitness:
         stop.append((_("Solved above"), f"{spec.stop.sufficient_fitness:g}"))
     stop.append((_("Seed"), str(search.seed)))
+    stages = [(_("Stage %(n)d") % {"n": number + 1}, _stage_words(one)) for number, one in enumerate(spec.stages)]
     return [
         (_("Data"), data),
         (_("Program"), program),
         (_("Population"), population),
+        *([(_("Stages, over and over"), stages)] if stages else []),
         (_("Speed-ups"), speed),
         (_("Stop"), stop),
     ]
+
+
+def _stage_words(stage: Mapping[str, Any]) -> str:
+    """Return what an experiment begins from and what is changed for it."""
+    changes = [
+        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value in _flat({name: value for name, value in stage.items() if name != "start"})
+    ]
+    return "; ".join([choice_words("start", stage.get("start", "initial")), *changes])
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
 
 
 def _function_words(function: FunctionSpec) -> str:

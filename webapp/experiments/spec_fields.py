@@ -6,6 +6,7 @@ that is the one it was shown with changes nothing, so that a form may be shown f
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from engine import spec as engine_spec
 from engine.algorithm import Registers
 from engine.spec import MUTATIONS, SearchSpec, SpecError
 
-OWN = ("name", "title", "description", "program", "island_groups", "stages")
+OWN = ("name", "title", "description", "program", "island_groups")
 """Fields of the specification that the form has in another shape, or that come with what the search begins from."""
 
 CHOICES = {
@@ -33,7 +34,7 @@ CHOICES = {
 @dataclass(frozen=True)
 class Leaf:
     """One field. path: dotted, as in SpecError. kind: "whole", "number", "text", "choice", "switch", "part", "ops", "pairs",
-    "wholes". optional: may be left out. default: the engine's, where the JSON form leaves the field out."""
+    "wholes", "tables" (a JSON table a line). optional: may be left out. default: the engine's, where the JSON form leaves the field out."""
 
     path: str
     kind: str
@@ -92,6 +93,8 @@ def _kind(name: str, kinds: list) -> str:
         return "pairs"
     if any("tuple[int" in str(kind) for kind in kinds):
         return "wholes"
+    if any("tuple[" in str(kind) and "Mapping" in str(kind) for kind in kinds):
+        return "tables"
     return "text"
 
 
@@ -137,6 +140,8 @@ def shown(leaf: Leaf, data: Mapping) -> str:
             return "" if value is None else "yes" if value else "no"
         case "pairs" | "wholes" if not isinstance(value, str):
             return ", ".join(f"{one[0]}-{one[1]}" if isinstance(one, list) else str(one) for one in value or ())
+        case "tables":
+            return "\n".join(json.dumps(one) for one in value or ())
     if value is None:
         return "0" if leaf.path.startswith("mutations.") else ""
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
@@ -146,7 +151,7 @@ def parsed(leaf: Leaf, text: str) -> Any:
     """Return what a form's text means as JSON; what it cannot mean is returned as it is, for the engine to refuse."""
     text = text.strip()
     if not text:
-        return [] if leaf.kind in ("pairs", "wholes") else None
+        return [] if leaf.kind in ("pairs", "wholes", "tables") else None
     match leaf.kind:
         case "switch" | "part":
             return text == "yes"
@@ -154,6 +159,11 @@ def parsed(leaf: Leaf, text: str) -> Any:
             return _number(text, leaf.kind)
         case "wholes":
             return [_number(one, "whole") for one in re.split(r"[\s,]+", text) if one]
+        case "tables":
+            try:
+                return [json.loads(line) for line in text.splitlines() if line.strip()]
+            except ValueError:
+                return text
         case "pairs" if re.fullmatch(r"[\d\s,-]+", text):
             return [[_number(one, "whole") for one in pair.split("-")] for pair in re.split(r"[\s,]+", text) if pair]
     return text
@@ -189,7 +199,7 @@ def applied(
                 changed.add(leaf.path)
                 set_at(data, leaf.path, list(value))
             continue
-        if value.strip() == shown(leaf, shown_for):
+        if "\n".join(value.strip().splitlines()) == shown(leaf, shown_for):
             continue
         new = parsed(leaf, value)
         if new is None and not leaf.optional:
