@@ -376,7 +376,12 @@ class Island:
         origins = [(new_place[slot], island) for slot, island in self._origins.items()]
         arrays["origins"] = np.array(origins, np.int64).reshape(-1, 2)
         start = int(new_place[self._breeding[1]]) if self._breeding[6] else None
-        values = {"start": start, "first_birth": self.first_birth, "first_steps": self.first_steps, "immigrants": self.immigrants}
+        values = {
+            "start": start,
+            "first_birth": self.first_birth,
+            "first_steps": self.first_steps,
+            "immigrants": self.immigrants,
+        }
         return values, arrays
 
     def load(self, values: dict, arrays: dict[str, np.ndarray]) -> None:

@@ -102,7 +102,9 @@ def _stage(stage: Mapping[str, Any]) -> str:
     changes = {key: value for key, value in stage.items() if key != "start"}
     if "mutations" in changes:
         weights = changes.pop("mutations").items()
-        changes["mutations"] = ", ".join(f"{kind.replace('_', ' ')} {weight:g}" for kind, weight in weights if weight > 0)
+        changes["mutations"] = ", ".join(
+            f"{kind.replace('_', ' ')} {weight:g}" for kind, weight in weights if weight > 0
+        )
     words = [_STARTS[stage.get("start", "initial")]]
     for key, value in changes.items():
         inner = ", ".join(f"{name} {one:g}" for name, one in value.items()) if isinstance(value, Mapping) else value
