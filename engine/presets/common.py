@@ -28,21 +28,28 @@ BUILDING: Mapping[str, float] = {
     "grow": 0.0, "branch": 4.0, "train": 1.0, "graft": 0.0, "bypass": 0.5, "rewire": 0.3, "tune": 1.0,
 }  # fmt: skip
 """Mutations of what starts from a find: mostly those that add what belongs together."""
+FAN = {"newcomers": 1.0, "mutations": {**dict.fromkeys(BUILDING, 0.0), "branch": 1.0}, "stop": {"stagnation": 20_000}}
+"""A stage that searches the neighbourhood of one program, by one way of adding to it."""
 
 
 def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     """Return what makes a search one of Ab Ovo's, as fields of SearchSpec; docs/search.md explains each and why.
 
-    Four scouts begin with nothing, in short programs; then the best of their finds is built on, in longer ones. After the second
-    time the best of all finds is improved, in programs as long as the space allows; and over again.
+    Four scouts begin with nothing, in short programs; then what can be added to the best of their finds is tried, and to the best
+    of all finds; then that is improved; and over again.
     """
     scout = {
-        "setup": {"max_size": 2}, "predict": {"max_size": 3}, "learn": {"max_size": 6}, "mutations": dict(SCOUTING),
-        "hurdle": {"percentile": 90.0}, "price": 0.02, "newcomers": 0.2, "stop": {"stagnation": 5000},
+        **_lengths(2, 3, 6), "mutations": dict(SCOUTING), "hurdle": {"percentile": 90.0}, "price": 0.02, "newcomers": 0.2,
+        "stop": {"stagnation": 5000},
     }  # fmt: skip
-    recent = {"start": "recent", "setup": {"max_size": 4}, "predict": {"max_size": 6}, "learn": {"max_size": 12}}
+    recent = {"start": "recent", **_lengths(4, 6, 12), **FAN}
+    best = {"start": "best", **_lengths(5, 8, 16), **FAN}
     return {
         "selection": "regularized", "population_size": 100, "tournament_size": 10,
-        "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.8,
-        "hurdle": hurdle, "stages": (*[scout] * 4, recent, *[scout] * 4, recent, {"start": "best", "newcomers": 0.4}),
+        "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.4,
+        "hurdle": hurdle, "stages": (*[scout] * 4, recent, best, {"start": "best"}),
     }  # fmt: skip
+
+
+def _lengths(setup: int, predict: int, learn: int) -> dict[str, Any]:
+    return {"setup": {"max_size": setup}, "predict": {"max_size": predict}, "learn": {"max_size": learn}}
