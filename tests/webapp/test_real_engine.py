@@ -14,10 +14,15 @@ from webapp.experiments.services.slices import Outcome, run_slices
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def spec(digits):
+STAGES = [{"stop": {"max_individuals": 1000}}, {"start": "recent", "newcomers": 0.5}, {"start": "best"}]
+
+
+@pytest.fixture(params=["one experiment", "stages"])
+def spec(digits, request):
     data = digits.to_json()
     data |= {"stop": {"max_individuals": 4000, "max_seconds": 600.0}}
+    if request.param == "stages":
+        data |= {"stages": STAGES, "stop": {"max_individuals": 1500, "max_seconds": 600.0, "max_experiments": 3}}
     return SearchSpec.from_json(data)
 
 
@@ -97,6 +102,9 @@ def test_the_ancestry_of_every_find_is_complete(make_search, spec):
     search = make_search(spec=spec)
     finish(search)
     assert Algorithm.objects.count() > 3
+    # The later experiments begin with copies of what earlier ones found, and their lines go on through them.
+    copies = Individual.objects.filter(mutation="copy", change={"edits": []}, parent_island=None)
+    assert not spec.stages or copies.filter(birth__gte=1000).exists()
     for find in search.finds.select_related("algorithm"):
         line = lineage.line_to(find.island_id, find.birth)
         assert [one.depth for one in line] == list(range(find.depth + 1))

@@ -1,5 +1,6 @@
 """The launch form's fields: made from the engine's specification, changed, refused beside their fields, begun from anything."""
 
+import json
 import re
 import tomllib
 from dataclasses import replace
@@ -41,6 +42,9 @@ def sent_as_shown(page: str) -> QueryDict:
         if attributes.get("type") in ("checkbox", "radio") and " checked" not in tag:
             continue
         sent.appendlist(attributes["name"], attributes.get("value", ""))
+    for name, text in re.findall(r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>', form, re.S):
+        # As browsers send lines.
+        sent[name] = unescape(text).replace("\n", "\r\n")
     for name, options in re.findall(r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', form, re.S):
         found = re.search(r'<option(?: value="([^"]*)")? selected>([^<]*)', options)
         sent[name] = (found[1] if found[1] is not None else found[2]) if found else ""
@@ -389,3 +393,22 @@ def test_values_to_choose_from_are_translated(signed_in):
     selection = re.search(r'name="selection".*?</select>', page, re.S)[0]
     assert '<option value="regularized" selected>가장 오래된 것이 죽음 (regularized)</option>' in selection
     assert re.search(r'name="fresh_tasks".*?<option value="no" selected>아니요<', page, re.S)
+
+
+def test_stages_are_shown_changed_and_refused(signed_in):
+    page = signed_in.get(URL, {"preset": "cifar10-baseline"}).content.decode()
+    stages = preset("cifar10-baseline").to_json()["stages"]
+    sent = sent_as_shown(page)
+    assert [json.loads(line) for line in sent["stages"].splitlines()] == stages
+    leaf = next(one for one in spec_fields.leaves() if one.path == "stages")
+    base = preset("digits").to_json()
+    changed, paths = spec_fields.applied(base, base, {"stages": '{"start": "best"}\r\n\r\n'}, all_leaves=[leaf])
+    assert (changed["stages"], paths) == ([{"start": "best"}], {"stages"})
+    back, paths = spec_fields.applied(changed, changed, {"stages": " "}, all_leaves=[leaf])
+    assert SearchSpec.from_json(back).stages == () and paths == {"stages"}
+    sent["stages"] = '{"start": "last"}'
+    answer = signed_in.post(URL, sent).content.decode()
+    assert "“last”" in unescape(answer) or '"last" is not allowed' in unescape(answer)
+    sent["stages"] = "begin anew"
+    assert "expected a list of tables" in unescape(signed_in.post(URL, sent).content.decode())
+    assert not Search.objects.exists()
