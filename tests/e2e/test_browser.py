@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 COMPILING = 240_000
 """Milliseconds for the first curve, on a machine that has never compiled the kernels and is busy."""
@@ -51,8 +52,7 @@ def test_launch_watch_stop_and_read(product, page):
 
     page.get_by_label("Time limit, seconds").fill("3600")
     page.get_by_label("Title").fill("Watched by a test")
-    page.get_by_role("button", name="Start the search").click()
-    page.wait_for_url(re.compile(r"/searches/\d+/$"))
+    start_the_search(page)
     address = page.url
 
     # The page moves by itself.
@@ -178,7 +178,7 @@ def test_islands_are_drawn_together(product, page):
     page.get_by_text("Change the search").click()
     page.get_by_label("Islands", exact=True).fill("3")
     page.get_by_label("Migration", exact=True).select_option("yes")
-    page.get_by_role("button", name="Start the search").click()
+    start_the_search(page)
     page.wait_for_selector(".curve-drawn .line-best", timeout=COMPILING)
     counts = page.locator(".islands li .meta")
     until(page, lambda: all(one != "0" for one in counts.all_inner_texts()), seconds=60)
@@ -214,10 +214,19 @@ def test_upload_and_what_is_wrong_with_a_file(product, page, tmp_path):
     page.problems.clear()  # the browser reports the status 422
 
 
+def start_the_search(page):
+    """Send the launch form; if that does not lead to the search, say what the page says instead."""
+    page.get_by_role("button", name="Start the search").click()
+    try:
+        page.wait_for_url(re.compile(r"/searches/\d+/$"), timeout=60_000, wait_until="commit")
+    except PlaywrightTimeout:
+        raise AssertionError(f"still at {page.url}: {page.locator('body').inner_text()}") from None
+
+
 def test_compare_marked_searches(product, page):
     page.goto(product.url + "/searches/new/")
     page.get_by_label("Title").fill("Another")
-    page.get_by_role("button", name="Start the search").click()
+    start_the_search(page)
     page.wait_for_selector(".curve-drawn .line-best", timeout=COMPILING)
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector(".state-stopped", timeout=60_000)
