@@ -351,10 +351,10 @@ class Island:
     def _fits(self, algorithm: Algorithm) -> bool:
         if any(there < wanted for there, wanted in zip(self.spec.registers, algorithm.registers_used())):
             return False
-        for bounds, function, own in zip(self.spec.functions, algorithm.functions, self._initial.functions):
-            if function != own if not bounds.searched else not bounds.min_size <= len(function) <= bounds.max_size:
-                return False
-        return True
+        functions = zip(self.spec.functions, algorithm.functions, self._initial.functions)
+        if any(not bounds.searched and function != own for bounds, function, own in functions):
+            return False
+        return self.spec.has_room_for(algorithm)
 
     # state ---------------------------------------------------------------------------------------------------------
 

@@ -181,7 +181,7 @@ class Search:
         spent = reason == "max_seconds" or self._all_tried()
         last = stop.max_experiments is not None and self.experiment + 1 >= stop.max_experiments
         # Without an unseen score to reach, one experiment is the search, unless there is a number of programs to try.
-        if solved or spent or last or not self._goes_on():
+        if solved or spent or last or not stop.goes_on:
             self._finish("solved" if solved else reason)
             return
         self._totals = self._counters()
@@ -196,10 +196,6 @@ class Search:
     def _all_tried(self) -> bool:
         most = self.spec.stop.max_total_individuals
         return bool(most) and self._totals.individuals + self.island.individuals >= most
-
-    def _goes_on(self) -> bool:
-        stop = self.spec.stop
-        return any((stop.max_experiments, stop.sufficient_fitness is not None, stop.max_total_individuals))
 
     def _candidates(self) -> list[Find]:
         """Return what selection looks at: the latest finds, and the population's best."""

@@ -216,6 +216,11 @@ class StopSpec:
     sufficient_fitness: float | None = None
     stagnation: int | None = None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an experiment is followed by another, as far as its limits allow."""
+        return any((self.max_experiments, self.sufficient_fitness is not None, self.max_total_individuals))
+
     def check(self, path: str) -> None:
         """Raise SpecError at the first field out of range."""
         for name in ("max_individuals", "max_train_steps", "max_experiments", "max_total_individuals", "stagnation"):
@@ -450,9 +455,7 @@ class SearchSpec:
                 if name not in STAGE_LIMITS:
                     raise SpecError(f"{where}.stop.{name}", f"cannot differ, allowed: {', '.join(STAGE_LIMITS)}")
             self.for_experiment(number)
-        stop = self.stop
-        goes_on = (stop.max_experiments, stop.sufficient_fitness is not None, stop.max_total_individuals)
-        if len(self.stages) > 1 and not any(goes_on):
+        if len(self.stages) > 1 and not self.stop.goes_on:
             raise SpecError("stages", "the search has one experiment only: set stop.max_experiments")
 
     def _check_islands(self) -> None:

@@ -53,9 +53,7 @@ class Scoring(NamedTuple):
     budget: np.ndarray  # (2,) float64: largest cost allowed (inf: any), train examples
     combination: np.ndarray  # (1,) int64: of the tasks' scores, its place in FITNESS_COMBINATIONS
     hurdle: tuple  # hurdle.Hurdle
-    prices: (
-        np.ndarray
-    )  # (2,) float64: what a unit of live cost an example, and a live instruction, take from a score in selection
+    prices: np.ndarray  # (2,) float64: of a unit of live cost an example, and of a live instruction, in selection
 
 
 @inner()

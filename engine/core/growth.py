@@ -243,6 +243,14 @@ def _operand(state, space, code, lengths, function, row, kind, labelled, own, hu
 
 
 @inner()
+def _feeding_operand(state, space, code, lengths, function, row, op, slot, labelled, register):
+    """Return a register for an operand of an op that will write `register` at a row."""
+    kind = input_type(op, slot)
+    own = register if kind == OUT_TYPE[op] else -1
+    return _operand(state, space, code, lengths, function, row, kind, labelled, own, REST)
+
+
+@inner()
 def _feed(state, space, code, constants, lengths, kind, register):
     """Insert an instruction that writes the register, in most cases right before the first live one of its function that reads
     it, where there is none, at the end. Returns whether there was room."""
@@ -285,31 +293,9 @@ def _put(state, space, code, constants, lengths, kind, register, way):
     # Drawn before the instruction stands there: they are about the program as it is.
     one = two = register
     if inputs > 0 and own != 0:
-        one = _operand(
-            state,
-            space,
-            code,
-            lengths,
-            function,
-            row,
-            IN1_TYPE[op],
-            driven == 0,
-            register if IN1_TYPE[op] == kind else -1,
-            REST,
-        )
+        one = _feeding_operand(state, space, code, lengths, function, row, op, 0, driven == 0, register)
     if inputs > 1 and own != 1:
-        two = _operand(
-            state,
-            space,
-            code,
-            lengths,
-            function,
-            row,
-            IN2_TYPE[op],
-            driven == 1,
-            register if IN2_TYPE[op] == kind else -1,
-            REST,
-        )
+        two = _feeding_operand(state, space, code, lengths, function, row, op, 1, driven == 1, register)
     put_dead(state, space, function, row, op, code, constants, lengths, live)
     if CONSTANT_KIND[op] == SCALAR_CONSTANT:
         constants[row, 0] *= 10.0 ** (-ORDERS * unit(state))
