@@ -1,10 +1,12 @@
 """Searches of several islands: what one row each does, what they exchange, and how the search ends."""
 
+import random
 import zlib
 from dataclasses import replace
 
 import pytest
 
+import engine.search
 from engine.records import Departure, Migrant, apply_change
 from engine.spec import MigrationSpec, SearchSpec, StopSpec
 from webapp.experiments import lineage
@@ -47,7 +49,7 @@ def spec(digits):
         digits.to_json()
         | {
             "islands": 3,
-            "migration": {"every": 150, "count": 9},
+            "migration": {"every": 100, "count": 30},
             "stop": {"max_individuals": 1500, "max_seconds": 600.0},
         }
     )
@@ -55,7 +57,9 @@ def spec(digits):
 
 @pytest.fixture
 def fine(monkeypatch, settings):
-    """Slices of one chunk each."""
+    """Slices of one chunk each, the same every time: neither a clock nor chance decides who meets whom."""
+    monkeypatch.setattr(engine.search, "_CHUNK_SECONDS", 1e6)
+    monkeypatch.setattr(migration, "random", random.Random(1))
     settings.ABOVO_TURN_SECONDS = 0
     monkeypatch.setattr(slices, "slice_seconds", lambda number: 0.0)
     monkeypatch.setattr(slices, "PROGRESS_SECONDS", 0.0)

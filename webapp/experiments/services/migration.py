@@ -95,7 +95,7 @@ class Exchange:
         found = []
         for index, births in wanted.items():
             stored = Individual.objects.filter(island_id=self._islands.get(index), birth__in=births)
-            found += [candidates[index, birth] for birth in stored.values_list("birth", flat=True)]
+            found += [candidates[index, birth] for birth in stored.order_by("birth").values_list("birth", flat=True)]
         return random.sample(found, min(self.count, len(found)))
 
 
