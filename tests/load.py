@@ -53,7 +53,7 @@ SAMPLE = """(lambda models: {
 })(__import__("importlib").import_module("webapp.experiments.models"))"""
 
 LAUNCH = """(lambda launch, spec, preset: [launch.launch_search(seed=seed, title="Measured under load", spec=spec.SearchSpec.from_json(
-    preset.preset("digits").to_json() | {"stop": {"max_seconds": 36000.0}})).pk for seed in (1, 2)])(
+    preset.preset("digits").to_json() | {"stop": {"max_seconds": 36000.0}, "stages": []})).pk for seed in (1, 2)])(
     *map(__import__("importlib").import_module, ("webapp.experiments.services.launch", "engine.spec", "engine.presets")))"""
 
 STOP = """(lambda models, steer: [steer.stop_search(search_id=pk).pk for pk in models.Search.objects.filter(

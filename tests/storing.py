@@ -28,7 +28,7 @@ SPEC = """
 from dataclasses import replace
 from engine.presets import preset
 from engine.spec import StopSpec
-spec = replace(preset({preset!r}), stop=StopSpec(max_seconds=36000.0, max_individuals={individuals}, max_experiments=1))
+spec = replace(preset({preset!r}), stages=(), stop=StopSpec(max_seconds=36000.0, max_individuals={individuals}, max_experiments=1))
 """
 
 ALONE = """

@@ -28,7 +28,11 @@ BUILDING: Mapping[str, float] = {
     "grow": 0.0, "branch": 4.0, "train": 1.0, "graft": 0.0, "bypass": 0.5, "rewire": 0.3, "tune": 1.0,
 }  # fmt: skip
 """Mutations of what starts from a find: mostly those that add what belongs together."""
-FAN = {"newcomers": 1.0, "mutations": {**dict.fromkeys(BUILDING, 0.0), "branch": 1.0}, "stop": {"stagnation": 20_000}}
+FAN: Mapping[str, Any] = {
+    "newcomers": 1.0,
+    "mutations": {**dict.fromkeys(BUILDING, 0.0), "branch": 1.0},
+    "stop": {"stagnation": 20_000},
+}
 """A stage that searches the neighbourhood of one program, by one way of adding to it."""
 
 
@@ -48,6 +52,23 @@ def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
         "selection": "regularized", "population_size": 100, "tournament_size": 10,
         "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.4,
         "hurdle": hurdle, "stages": (*[scout] * 4, recent, best, {"start": "best"}),
+    }  # fmt: skip
+
+
+def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:
+    """Return the same for a search of Learn alone, whose programs cost next to nothing: two scouts, then their best find is added to
+    and improved three times by turns.
+
+    scouts_learn: how many instructions scouts have.
+    """
+    scout = {
+        "learn": {"max_size": scouts_learn}, "mutations": dict(SCOUTING), "price": 0.02, "newcomers": 0.2,
+    }  # fmt: skip
+    fan = {"start": "recent", **FAN, "mutations": {**FAN["mutations"], "train": 1.0}}
+    return {
+        "selection": "regularized", "population_size": 100, "tournament_size": 10,
+        "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.4,
+        "stages": (*[scout] * 2, *[fan, {"start": "recent"}] * 3),
     }  # fmt: skip
 
 

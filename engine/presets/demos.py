@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.algorithm import Registers
-from engine.presets.common import HELD_OUT_PAIRS, op_names
-from engine.spec import FecSpec, FunctionSpec, SearchSpec, StopSpec, TaskSpec
+from engine.presets.common import HELD_OUT_PAIRS, ab_ovo, op_names
+from engine.spec import FecSpec, FunctionSpec, HurdleSpec, SearchSpec, StopSpec, TaskSpec
 
 
 def linear_demo() -> SearchSpec:
@@ -48,12 +48,9 @@ def digits() -> SearchSpec:
         setup=FunctionSpec(op_names(56, 57, 62, 63), 1, 7),
         predict=FunctionSpec(arithmetic, 1, 11),
         learn=FunctionSpec(arithmetic, 1, 23),
-        initial="empty", population_size=100, tournament_size=10, mutation_probability=0.9,
-        mutations=dict.fromkeys(
-            ("alter_parameter", "randomize_instruction", "randomize_function", "insert", "remove"), 1.0
-        ),
-        fec=FecSpec(), train_budget=2.0,
-        stop=StopSpec(max_seconds=180.0, stagnation=100_000, max_experiments=1000),
+        initial="empty", mutation_probability=0.9, fec=FecSpec(),
+        stop=StopSpec(max_seconds=180.0, stagnation=12_000, max_experiments=100_000),
+        **ab_ovo(HurdleSpec(train_examples=100, valid_examples=60)),
     )  # fmt: skip
 
 
@@ -70,5 +67,5 @@ def digits_all_ops() -> SearchSpec:
         setup=replace(base.setup, ops=op_names(range(56, 65))),
         predict=replace(base.predict, ops=all_ops),
         learn=replace(base.learn, ops=all_ops),
-        stop=StopSpec(max_seconds=600.0),
+        stop=replace(base.stop, max_seconds=600.0),
     )

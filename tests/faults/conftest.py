@@ -23,8 +23,8 @@ from tests.product import ROOT, Product
 
 from .servers import Broker, Clock, Database
 
-SPEC = {"stop": {"max_individuals": 300_000, "max_seconds": 3600.0, "max_experiments": 1}}
-"""Long enough for several faults, and ended by work done: the same whenever it is interrupted."""
+SPEC = {"stop": {"max_individuals": 300_000, "max_seconds": 3600.0, "max_experiments": 1}, "stages": []}
+"""Long enough for several faults, and ended by work done: the same whenever it is interrupted. Stages would end it earlier."""
 
 _LAUNCH = """(lambda launch, spec, preset: [launch.launch_search(
     spec=spec.SearchSpec.from_json(preset.preset("digits").to_json() | {changes}), seed=seed, title={title!r}).pk
