@@ -145,12 +145,15 @@ def look_at(page) -> list[str]:
 def test_axe_finds_nothing_on_any_page(product, pages, visitor, who):
     if who == "administrator":
         sign_in(visitor, product)
-    wrong, looked_at = {}, 0
+    wrong, looked_at = {}, set()
     for path in pages:
         visitor.emulate_media(color_scheme="light", reduced_motion="reduce")
         if visit(visitor, product.url + path) is None:
             continue
-        looked_at += 1
+        led_to = urlsplit(visitor.url).path  # many lead a stranger to the same form
+        if led_to in looked_at and led_to != urlsplit(path).path:
+            continue
+        looked_at.add(led_to)
         try:
             found = look_at(visitor)
         except PlaywrightError:  # a page that waits for something has just reloaded itself
@@ -159,7 +162,7 @@ def test_axe_finds_nothing_on_any_page(product, pages, visitor, who):
         if found:
             wrong[path] = found
     assert wrong == {}, "\n" + json.dumps(wrong, indent=1)
-    assert looked_at > 15
+    assert len(looked_at) > 15
 
 
 def test_pages_are_light_and_ask_only_this_server(product, pages, visitor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,25 @@ from engine.presets import preset
 
 from .scripted import ScriptedEngine
 
+HERE = Path(__file__).parent
+
 # This file may be read before Django is set up: whatever needs models is imported by the fixtures.
+
+ONCE = {
+    "test_algorithm_page", "test_annotation", "test_api_schema", "test_appearances", "test_charts", "test_client", "test_compare",
+    "test_datasets", "test_downloads", "test_evaluate", "test_evaluations", "test_fetch_dataset", "test_fuzz_pages", "test_language",
+    "test_markdown", "test_marks", "test_not_finite", "test_notices", "test_pages", "test_people", "test_permalinks",
+    "test_permissions", "test_search_list", "test_security", "test_share", "test_sign_in", "test_spec_form", "test_studies",
+    "test_translations", "test_webhook",
+}  # fmt: skip
+"""Modules that send the workers nothing and ask the database in Django's words alone: the servers' run would show the same."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.parent == HERE and item.path.stem in ONCE:
+            item.add_marker(pytest.mark.once)
 
 
 @pytest.fixture(autouse=True)
