@@ -14,6 +14,7 @@ from typing import NamedTuple
 from engine.algorithm import FEATURES as FEATURES_ADDRESS
 from engine.algorithm import Algorithm, Instruction
 from engine.canonical import Register, live_mask, output, reads
+from engine.core.tables import ZERO_IF_ALL, ZERO_IF_ANY
 from engine.ops import Op
 
 ZERO, FEATURES, LABEL, PREDICTION, RANDOM = -1, -2, -3, -4, -5
@@ -53,7 +54,8 @@ class Flow:
 
     nodes: live instructions, in order of setup, predict, learn. prediction: sources of s1 (v1) after Predict. now: for each node,
     what of this example it is computed from (FEATURES, LABEL, PREDICTION, RANDOM). ever: the same over all examples.
-    carried: nodes whose value some instruction reads at a later example.
+    carried: nodes whose value some instruction reads at a later example. zeros: nodes that always compute 0, out of zeros; who reads
+    them reads the zeros of the start.
     """
 
     def __init__(self, algorithm: Algorithm):
@@ -66,7 +68,11 @@ class Flow:
                     self._index[function, position] = len(self._index)
         self._reads: dict[int, tuple[Sources, ...]] = {}
         self.prediction: Sources = _FROM_START
+        self.zeros: frozenset[int] = frozenset()
         self._trace()
+        self.zeros = self._find_zeros()
+        if self.zeros:
+            self._trace()
         self.nodes = tuple(
             Node(function, position, algorithm.functions[function][position], self._reads[node])
             for (function, position), node in self._index.items()
@@ -120,7 +126,23 @@ class Flow:
                 self._reads[node] = tuple(memory.get(register, _FROM_START) for register in reads(one))
                 target = output(one)
                 assert target is not None, "a live instruction writes"
-                memory[target] = frozenset({Source(node, NOW)})
+                memory[target] = _FROM_START if node in self.zeros else frozenset({Source(node, NOW)})
+
+    def _find_zeros(self) -> frozenset[int]:
+        """Return the nodes that compute 0 as long as all of them do; finite values are taken for granted."""
+        functions = self.algorithm.functions
+        ops = {node: functions[function][position].op for (function, position), node in self._index.items()}
+        zeros = {node for node, op in ops.items() if ZERO_IF_ANY[op] or ZERO_IF_ALL[op]}
+        while True:
+            sound = {
+                node for node in zeros
+                if (any if ZERO_IF_ANY[ops[node]] else all)(
+                    all(one.node == ZERO or one.node in zeros for one in read) for read in self._reads[node]
+                )
+            }  # fmt: skip
+            if sound == zeros:
+                return frozenset(zeros)
+            zeros = sound
 
     def _reach(self, ages: set[int]) -> list[frozenset[int]]:
         found: list[frozenset[int]] = [frozenset()] * len(self.nodes)

@@ -143,6 +143,8 @@ class _Roles:
 
     def of(self, node: int) -> tuple[str, str]:
         """Return a live line's role and a note on it (or "")."""
+        if node in self.flow.zeros:
+            return "constant", "always 0"
         if self.flow.nodes[node].function == SETUP:
             return self._in_setup(node)
         return self._kept(node) or self._by_data(node)

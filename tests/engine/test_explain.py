@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 
 from engine.algorithm import Algorithm
-from engine.baselines import BASELINES, affine, bilinear, linear, neural_network
+from engine.baselines import BASELINES, affine, bilinear, linear, neural_network, neural_network_without_bias
 from engine.canonical import live_mask
 from engine.cli.main import main
 from engine.explain import ROLES, explain
@@ -143,6 +144,25 @@ def test_roles_of_copies():
         ("prediction", ""),
         ("prediction", "the result"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "still_zero"),
+    [
+        (one("VECTOR_SUM", 1, 1, out=1), True),
+        (one("SCALAR_VECTOR_PRODUCT", 3, 4, out=1), False),
+        (one("SCALAR_VECTOR_PRODUCT", 0, 1, out=1), True),
+        (one("VECTOR_HEAVYSIDE", 1, 0, out=1), True),
+        (one("VECTOR_SUM", 1, 4, out=1), False),
+    ],
+)
+def test_what_is_written_with_zeros_is_zero(line, still_zero):
+    net = neural_network_without_bias()
+    found = explain(replace(net, learn=(*net.learn, line)))
+    last = found.lines[-1]
+    assert ((last.role, last.note) == ("constant", "always 0")) is still_zero
+    assert ("ReLU" in found.motifs) is still_zero
+    assert found.title.startswith("A 2-layer net that learns by gradient descent") is still_zero
 
 
 def test_titles_where_it_is_known_what_is_predicted():

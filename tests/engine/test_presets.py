@@ -13,6 +13,7 @@ from engine.algorithm import Algorithm
 from engine.baselines import BASELINES, neural_network_without_bias
 from engine.datasets import OFFICIAL
 from engine.evaluator import Evaluator
+from engine.explain import explain
 from engine.island import initial_program
 from engine.ops import Op
 from engine.presets import HELD_OUT_PAIRS, op_names, preset, preset_names
@@ -144,6 +145,13 @@ def test_is_found_from_random_programs(name, seed):
     search = Search.start(preset(name), seed)
     report = search.run(seconds=3600.0)
     assert report.result.solved and report.result.final_fitness > 0.999
+
+
+@pytest.mark.slow
+def test_backpropagation_is_found_from_nothing():
+    result = Search.start(preset("backprop-learning-only"), 1).run(seconds=3600.0).result
+    assert result.solved and result.final_fitness > 0.975
+    assert explain(result.algorithm).title == "A 2-layer net that learns by gradient descent"
 
 
 @pytest.mark.parametrize("name", [one for one in preset_names() if "mnist" in one or "cifar10" in one])

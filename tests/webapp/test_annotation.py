@@ -156,7 +156,7 @@ def test_the_live_page_says_what_its_best_program_is(client, make_search, run):
     search = make_search()
     run(search)
     text = client.get(search.get_absolute_url()).content.decode()
-    assert 'class="role"' in text and "A classifier" in text
+    assert 'class="role"' in text and "A prediction without the features that does not learn." in text
 
 
 def test_registers_can_be_traced_where_scripts_run(client):

@@ -144,6 +144,7 @@ NOTES = {
     "added to the features": gettext_lazy("added to the features"),
     "added to the prediction": gettext_lazy("added to the prediction"),
     "adds up the weights of all examples": gettext_lazy("adds up the weights of all examples"),
+    "always 0": gettext_lazy("always 0"),
     "changes from example to example": gettext_lazy("changes from example to example"),
     "clipped": gettext_lazy("clipped"),
     "copied": gettext_lazy("copied"),
