@@ -445,6 +445,8 @@ class SearchSpec:
 
     def _check_stages(self) -> None:
         for number, stage in enumerate(self.stages):
+            if stage in self.stages[:number]:
+                continue
             where = f"stages[{number}]"
             for name in stage:
                 if name not in (*STAGE_FIELDS, "start"):

@@ -44,7 +44,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Keyed:
-    """A program that counts as equal to any of the same canonical digest."""
+    """A program that counts as equal to any of the same digest: its own, or the canonical one."""
 
     digest: bytes
     program: Algorithm
@@ -70,9 +70,14 @@ def annotate(row: Row, program: Algorithm, live: Sequence[Sequence[bool]]) -> An
         return None
     roles = tuple(
         tuple(role for _, role in sorted(zip(order, part, strict=True), key=itemgetter(0)))
-        for order, part in zip(canonical_order(program), found.roles, strict=True)
+        for order, part in zip(_order(_Keyed(program.digest(), program)), found.roles, strict=True)
     )
     return replace(found, roles=roles)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=KEPT)
+def _order(key: _Keyed) -> tuple[tuple[int, ...], ...]:
+    return canonical_order(key.program)
 
 
 @lru_cache(maxsize=KEPT)

@@ -19,9 +19,15 @@ def chance(spec: SearchSpec) -> float:
     return 0.5 if spec.search_tasks.kind == "projected" else 0.0
 
 
+NOT_LISTED = (
+    "baselines", "study_values", "best__select_scores", "best__final_scores", "best__diff", "best__algorithm__program",
+)  # fmt: skip
+"""What no list of searches shows; reading it would take longer than all the rest of a row."""
+
+
 def searches_for(user, *, state: str = "") -> QuerySet[Search]:
     """Return the listed searches with their best find, newest first; of one group of states, or the user's own ("mine"), if asked."""
-    searches = access.listed_searches(user).select_related("best__algorithm", "owner")
+    searches = access.listed_searches(user).select_related("best__algorithm", "owner").defer(*NOT_LISTED)
     groups = {
         "running": Search.ACTIVE,
         "paused": (Search.State.PAUSED,),

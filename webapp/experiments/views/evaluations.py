@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from engine.datasets import dataset_names
-from engine.spec import SearchSpec
 from webapp.experiments import access, queries
 from webapp.experiments.data_facts import known_facts, uploads_for
 from webapp.experiments.models import Find, Search
 from webapp.experiments.services import evaluate, measure
+from webapp.experiments.specs import read_spec
 
 
 @require_POST
@@ -61,7 +61,7 @@ def datasets_for(user, find: Find) -> list[str]:
 
     A private one is only for private searches: whoever may read the search reads the result.
     """
-    tasks = SearchSpec.from_json(find.search.spec).search_tasks
+    tasks = read_spec(find.search.spec).search_tasks
     if not tasks.dataset:
         return []
     wanted = "numbers" if tasks.kind == "regression" else "classes"
