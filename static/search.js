@@ -106,7 +106,7 @@
       };
       const redraw = (set) => (value) => { set(value); this.cursor = null; this.draw(); };
       this.tools = html("div", { class: "curve-tools" },
-        choice(words.show, ["score", "rate", "hits", "distinct"].map((one) => [one, words[one]]), redraw((value) => { this.show = value; })),
+        choice(words.show, ["score", ...(words.restarts ? ["population"] : []), "rate", "hits", "distinct"].map((one) => [one, words[one]]), redraw((value) => { this.show = value; })),
         html("span", {}, words.against),
         choice(words.against, [[X, words.programs], [SECONDS, words.seconds]], redraw((value) => { this.against = Number(value); this.zoomed = null; })),
         check(`x ${words.log}`, (on) => { this.logX = on; }), check(`y ${words.log}`, (on) => { this.logY = on; }));
@@ -223,10 +223,13 @@
         .map(([x, y]) => { top = Math.max(top, y); return [x, top]; });
     }
 
+    get showsScores() { return this.show === "score" || this.show === "population"; }
+
     // The chosen quantity of a point: [lines…], for what is drawn.
     series(points) {
       const against = this.against;
-      if (this.show === "score") {
+      if (this.show === "score" && this.words.restarts) return [["best", this.words.best, this.bestLine(points)]];
+      if (this.showsScores) {
         return [["mean", this.words.mean, points.map((one) => [one[against], one[MEAN]])],
           ["median", this.words.median, points.map((one) => [one[against], one[MEDIAN]])],
           ["best", this.words.best, this.bestLine(points)]];
@@ -271,7 +274,7 @@
       const xs = points.map((one) => one[this.against]);
       let low = this.zoomed ? this.zoomed.low : 0;
       const high = Math.max(this.zoomed ? this.zoomed.high : xs[xs.length - 1], low + 1e-9);
-      const isScore = this.show === "score";
+      const isScore = this.showsScores;
       const values = lines.flatMap((one) => one[2].map((pair) => pair[1]));
       if (!values.length) values.push(0);
       const baselines = isScore ? this.words.baselines : [];
@@ -311,7 +314,7 @@
         parts.push(node("line", { class: "baseline", x1: box.left, x2: box.right, y1: toY(value), y2: toY(value) }));
         labels.push(["baseline", title, score(value), toY(value)]);
       }
-      if (isScore) {
+      if (isScore && !(this.show === "score" && this.words.restarts)) {
         const known = points.filter((one) => one[MEAN] !== null && one[DEVIATION] !== null);
         const edge = (sign) => known.map((one) => `${toX(one[this.against]).toFixed(1)} ${toY(Math.min(one[MEAN] + sign * one[DEVIATION], one[BEST] ?? 1)).toFixed(1)}`);
         if (known.length > 1) parts.push(node("path", { class: "band", d: `M${edge(1).join("L")}L${edge(-1).reverse().join("L")}Z` }));
@@ -431,7 +434,7 @@
       if (one) {
         const x = toX(one[this.against]);
         parts.push(node("line", { class: "cross-line", x1: x, x2: x, y1: box.top, y2: box.bottom }));
-        if (this.show === "score" && one[BEST] !== null) parts.push(node("circle", { class: "cross-dot", cx: x, cy: toY(one[BEST]), r: 4 }));
+        if (this.showsScores && one[BEST] !== null) parts.push(node("circle", { class: "cross-dot", cx: x, cy: toY(one[BEST]), r: 4 }));
         const words = this.words;
         const texts = [`${whole(one[X])} ${words.programs}`, `${one[SECONDS].toFixed(1)} s`];
         const add = (word, value, digits) => { if (value !== null && value !== undefined) texts.push(`${word} ${score(value, digits)}`); };

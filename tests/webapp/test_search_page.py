@@ -1,9 +1,12 @@
 """A search's page, its moving part with and without htmx, and who may see and stop it."""
 
+from dataclasses import replace
+
 import pytest
 from django.urls import reverse
 from django.utils.html import strip_tags
 
+from engine.presets import preset
 from webapp.experiments.models import Search
 from webapp.experiments.services.lease import Lease
 
@@ -42,6 +45,18 @@ def test_a_running_search_shows_curve_program_and_feed(client, make_search, run)
     words = strip_tags(text)
     assert "s2 = 1025" in words and "s2 = 1024" in words  # the last improvement as a diff
     assert "NaN" not in words and ">nan<" not in text
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_populations_that_come_and_go_are_not_drawn_at_first(client, make_search, run, digits, staged):
+    search = make_search(spec=replace(digits, stages=preset("digits").stages if staged else ()))
+    run(search, 3)
+    text = client.get(page(search)).content.decode()
+    assert 'class="line line-best"' in text
+    assert f'"restarts": {str(staged).lower()}' in text
+    assert (
+        "Best accuracy against programs tried" if staged else "Best and mean accuracy against programs tried"
+    ) in text
 
 
 def test_the_fragment_alone_for_htmx(client, make_search, run):

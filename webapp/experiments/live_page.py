@@ -226,6 +226,8 @@ def _curve_words(search: Search, spec: SearchSpec) -> dict:
     return {
         "floor": queries.chance(spec),
         "baselines": describe.baselines_of(search),
+        # Where experiments follow each other every few thousand programs, what their populations score goes up and down with them.
+        "restarts": bool(spec.stages), "population": _("scores of the population"),
         "title": _("Best, median and mean %(name)s") % {"name": name},
         "score": _("%(name)s on the search tasks") % {"name": name},
         "best": _("best"), "median": _("median"), "mean": _("mean"), "programs": _("programs tried"), "seconds": _("seconds"),
@@ -261,9 +263,15 @@ def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark
     last = points[-1]
     stride = max(1, len(points) // 16)
     table = [*points[::-1][::stride]][::-1]
+    population = not spec.stages
     return charts.build(
         id="curve",
-        title=_("Best and mean %(name)s against programs tried") % {"name": name},
+        title=(
+            _("Best and mean %(name)s against programs tried")
+            if population
+            else _("Best %(name)s against programs tried")
+        )
+        % {"name": name},
         description=_("Best %(best)s and population mean %(mean)s after %(n)s programs.")
         % {
             "best": charts.score_text(last.best),
@@ -273,13 +281,17 @@ def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark
         x_title=_("programs tried"),
         y_title=_("%(name)s on the search tasks") % {"name": name},
         series=[
-            charts.Series("mean", _("mean"), [(point.individuals, point.mean) for point in points]),
+            *(
+                [charts.Series("mean", _("mean"), [(point.individuals, point.mean) for point in points])]
+                if population
+                else []
+            ),
             charts.Series("best", _("best"), [(point.individuals, point.best) for point in points], step=True),
         ],
         band=[
             (point.individuals, point.mean - point.deviation, min(point.mean + point.deviation, point.best or 1.0))
             for point in points
-            if point.mean is not None and point.deviation is not None
+            if population and point.mean is not None and point.deviation is not None
         ],
         baselines=[charts.Baseline(label, score) for label, score in describe.baselines_of(search)],
         milestones=milestones,
