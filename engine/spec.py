@@ -431,6 +431,10 @@ class SearchSpec:
     def _with_laid_over(self, changes: Mapping[str, Any], where: str) -> SearchSpec:
         data = self.to_json()
         for key, value in changes.items():
+            inside = value.items() if isinstance(value, Mapping) else ()
+            for path, one in ((key, value), *((f"{key}.{name}", one) for name, one in inside)):
+                if one is None:  # it would be lost where the specification is stored
+                    raise SpecError(f"{where}.{path}", "must not be empty")
             merges = isinstance(value, Mapping) and isinstance(data.get(key), Mapping) and key != "program"
             data[key] = {**data[key], **value} if merges else value
         try:

@@ -138,6 +138,8 @@ def test_limits_of_the_search_hold_in_all_stages():
         ([{"population_size": 1}], "stages[0].population_size: 1 is not allowed"),
         ([{}, {}], "stages: the search has one experiment only: set stop.max_experiments"),
         ([{"mutations": {"fly": 1.0}}], 'stages[0].mutations: unknown kind "fly"'),
+        ([{"hurdle": None}], "stages[0].hurdle: must not be empty"),
+        ([{}, {"stop": {"stagnation": None}}], "stages[1].stop.stagnation: must not be empty"),
     ],
 )
 def test_stages_that_are_refused(stages, message):
