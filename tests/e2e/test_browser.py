@@ -162,7 +162,7 @@ def test_a_dry_run_leads_back_to_the_form(product, page):
     page.goto(product.url + "/searches/new/")
     page.get_by_label("Title").fill("Tried before")
     page.get_by_text("Change the search").click()
-    assert not page.get_by_label("Hurdle: window").is_visible()  # there is no hurdle
+    assert not page.get_by_label("Migration: every").is_visible()  # there is no migration
     page.get_by_label("Population size").fill("60")
     page.get_by_role("button", name="Try it for 5 seconds").click()
     page.wait_for_selector("text=programs a second.", timeout=COMPILING)
