@@ -163,7 +163,7 @@ def test_a_storage_elsewhere_is_fetched_from(owner, storage, settings, tmp_path_
 
 def test_only_who_may_see_a_data_set_searches_on_it(owner, stranger, make_search, digits):
     taken(csv(), owner)
-    data = digits.to_json()
+    data = digits.to_json() | {"hurdle": None}
     for role in ("search_tasks", "select_tasks", "final_tasks"):
         data[role] |= {
             "dataset": "mine",

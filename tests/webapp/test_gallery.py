@@ -94,7 +94,7 @@ def test_steps_on_the_way_are_shown_when_asked_for(client, make_discovery):
 
 
 FILTERS = [
-    ({"q": "digi"}, True), ({"q": "nowhere"}, False), ({"q": "'|&!()"}, False), ({"q": "DIGITS class"}, True),
+    ({"q": "digi"}, True), ({"q": "nowhere"}, False), ({"q": "'|&!()"}, False), ({"q": "DIGITS predict"}, True),
     ({"data": "digits"}, True), ({"data": "wine"}, False),
     ({"op": "VECTOR_INNER_PRODUCT"}, True), ({"op": "MATRIX_SUM"}, False),
     ({"op": ["VECTOR_INNER_PRODUCT", "MATRIX_SUM"]}, False),
