@@ -448,10 +448,10 @@ class SearchSpec:
         return all(not one.searched or one.min_size <= len(function) <= one.max_size for one, function in bounds)
 
     def _check_stages(self) -> None:
-        for number, stage in enumerate(self.stages):
-            if stage in self.stages[:number]:
-                continue
-            where = f"stages[{number}]"
+        # Each that differs once, at its first place; as text, since True and 1.0 equal 1.
+        first = {repr(stage): number for number, stage in reversed(list(enumerate(self.stages)))}
+        for number in sorted(first.values()):
+            stage, where = self.stages[number], f"stages[{number}]"
             for name in stage:
                 if name not in (*STAGE_FIELDS, "start"):
                     raise SpecError(f"{where}.{name}", f"cannot differ, allowed: {', '.join(('start', *STAGE_FIELDS))}")

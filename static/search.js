@@ -225,15 +225,17 @@
 
     get showsScores() { return this.show === "score" || this.show === "population"; }
 
+    get showsPopulation() { return this.show === "population" || (this.show === "score" && !this.words.restarts); }
+
     // The chosen quantity of a point: [lines…], for what is drawn.
     series(points) {
       const against = this.against;
-      if (this.show === "score" && this.words.restarts) return [["best", this.words.best, this.bestLine(points)]];
-      if (this.showsScores) {
+      const best = () => ["best", this.words.best, this.bestLine(points)];
+      if (this.showsPopulation) {
         return [["mean", this.words.mean, points.map((one) => [one[against], one[MEAN]])],
-          ["median", this.words.median, points.map((one) => [one[against], one[MEDIAN]])],
-          ["best", this.words.best, this.bestLine(points)]];
+          ["median", this.words.median, points.map((one) => [one[against], one[MEDIAN]])], best()];
       }
+      if (this.show === "score") return [best()];
       if (this.show === "distinct") return [["best", this.words.distinct, points.map((one) => [one[against], one[DISTINCT]])]];
       if (this.show === "rate") return [["best", this.words.rate, this.rates(points)]];
       return [["mean", this.words.equal, this.shares(points, EQUAL)], ["best", this.words.equivalent, this.shares(points, EQUIVALENT)],
@@ -314,7 +316,7 @@
         parts.push(node("line", { class: "baseline", x1: box.left, x2: box.right, y1: toY(value), y2: toY(value) }));
         labels.push(["baseline", title, score(value), toY(value)]);
       }
-      if (isScore && !(this.show === "score" && this.words.restarts)) {
+      if (this.showsPopulation) {
         const known = points.filter((one) => one[MEAN] !== null && one[DEVIATION] !== null);
         const edge = (sign) => known.map((one) => `${toX(one[this.against]).toFixed(1)} ${toY(Math.min(one[MEAN] + sign * one[DEVIATION], one[BEST] ?? 1)).toFixed(1)}`);
         if (known.length > 1) parts.push(node("path", { class: "band", d: `M${edge(1).join("L")}L${edge(-1).reverse().join("L")}Z` }));

@@ -48,11 +48,7 @@ def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     }  # fmt: skip
     recent = {"start": "recent", **_lengths(4, 6, 12), **FAN}
     best = {"start": "best", **_lengths(5, 8, 16), **FAN}
-    return {
-        "selection": "regularized", "population_size": 100, "tournament_size": 10,
-        "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.4,
-        "hurdle": hurdle, "stages": (*[scout] * 4, recent, best, {"start": "best"}),
-    }  # fmt: skip
+    return {**_staged(), "hurdle": hurdle, "stages": (*[scout] * 4, recent, best, {"start": "best"})}
 
 
 def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:
@@ -65,10 +61,13 @@ def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:
         "learn": {"max_size": scouts_learn}, "mutations": dict(SCOUTING), "price": 0.02, "newcomers": 0.2,
     }  # fmt: skip
     fan = {"start": "recent", **FAN, "mutations": {**FAN["mutations"], "train": 1.0}}
+    return {**_staged(), "stages": (*[scout] * 2, *[fan, {"start": "recent"}] * 3)}
+
+
+def _staged() -> dict[str, Any]:
     return {
         "selection": "regularized", "population_size": 100, "tournament_size": 10,
         "mutations": dict(BUILDING), "more_mutations": 0.3, "validity": "corrects", "price": 0.01, "newcomers": 0.4,
-        "stages": (*[scout] * 2, *[fan, {"start": "recent"}] * 3),
     }  # fmt: skip
 
 

@@ -138,6 +138,7 @@ def test_limits_of_the_search_hold_in_all_stages():
         ([{"population_size": 1}], "stages[0].population_size: 1 is not allowed"),
         ([{}, {}], "stages: the search has one experiment only: set stop.max_experiments"),
         ([{"mutations": {"fly": 1.0}}], 'stages[0].mutations: unknown kind "fly"'),
+        ([{"validity_tries": 1}, {"validity_tries": True}], "stages[1].validity_tries: expected a number"),
         ([{"hurdle": None}], "stages[0].hurdle: must not be empty"),
         ([{}, {"stop": {"stagnation": None}}], "stages[1].stop.stagnation: must not be empty"),
     ],

@@ -263,15 +263,13 @@ def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark
     last = points[-1]
     stride = max(1, len(points) // 16)
     table = [*points[::-1][::stride]][::-1]
-    population = not spec.stages
+    population = [] if spec.stages else points  # see _curve_words
+    title = (
+        _("Best %(name)s against programs tried") if spec.stages else _("Best and mean %(name)s against programs tried")
+    )
     return charts.build(
         id="curve",
-        title=(
-            _("Best and mean %(name)s against programs tried")
-            if population
-            else _("Best %(name)s against programs tried")
-        )
-        % {"name": name},
+        title=title % {"name": name},
         description=_("Best %(best)s and population mean %(mean)s after %(n)s programs.")
         % {
             "best": charts.score_text(last.best),
@@ -281,17 +279,13 @@ def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark
         x_title=_("programs tried"),
         y_title=_("%(name)s on the search tasks") % {"name": name},
         series=[
-            *(
-                [charts.Series("mean", _("mean"), [(point.individuals, point.mean) for point in points])]
-                if population
-                else []
-            ),
+            charts.Series("mean", _("mean"), [(point.individuals, point.mean) for point in population]),
             charts.Series("best", _("best"), [(point.individuals, point.best) for point in points], step=True),
         ],
         band=[
             (point.individuals, point.mean - point.deviation, min(point.mean + point.deviation, point.best or 1.0))
-            for point in points
-            if population and point.mean is not None and point.deviation is not None
+            for point in population
+            if point.mean is not None and point.deviation is not None
         ],
         baselines=[charts.Baseline(label, score) for label, score in describe.baselines_of(search)],
         milestones=milestones,
