@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from numba import njit
+from numba import njit, types
 
 from engine.core.ingredients import IngredientCompiler
 
@@ -19,7 +21,23 @@ Without numba's runtime no array argument is reference-counted: a count is an at
 call, which cost more than the work itself (a decode: 530 ns with, see docs/performance.md), and most of the compile time.
 """
 
-inner = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=IngredientCompiler, **_options)
-"""The same for code that only compiled code calls: it lives in its callers' machine code, so it needs neither a way in
-from Python nor a place in the cache (together a quarter of the compile time), nor machine code of its own (half of what was left:
-engine/core/ingredients.py)."""
+_inner_options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": IngredientCompiler}
+
+
+def inner(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """The same for code that only compiled code calls: it lives in its callers' machine code, so it needs neither a way in
+    from Python nor a place in the cache (together a quarter of the compile time), nor machine code of its own (half of what was
+    left: engine/core/ingredients.py)."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        made = njit(**(_options | _inner_options | options))(function)
+        made.get_call_template = partial(_call_template, made.get_call_template)
+        return made
+
+    return decorate
+
+
+def _call_template(usual, args, kws):
+    # numba would type and lower a function anew for each constant that it is called with, a tenth of the compile time; where it
+    # is inlined LLVM sees the constant all the same.
+    return usual([types.unliteral(arg) for arg in args], {name: types.unliteral(arg) for name, arg in kws.items()})

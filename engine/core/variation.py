@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core.choice import choice
-from engine.core.jit import compiled, inner
+from engine.core.jit import inner
 from engine.core.random_stream import unit
 from engine.core.validity import prediction_sources
 from engine.kinds import MUTATIONS
@@ -14,7 +14,7 @@ CHAIN = 16
 _mutation = choice(MUTATIONS.values())
 
 
-@compiled()
+@inner()
 def mutate(state, space, code, constants, lengths):
     """Change a program in place by one mutation of a random kind; return the kind, its place in MUTATIONS."""
     kind = space.kinds[-1]

@@ -186,6 +186,9 @@ def island(mutations, ops=tuple(op.name for op in Op), **changes):
     return Island(spec, build_tasks(spec.search_tasks, seed=1, role="search"), seed=5)
 
 
+mutate = njit(lambda *arguments: variation.mutate(*arguments))
+
+
 def mutants(kind, algorithm, count=600, **changes):
     """Return programs that one mutation of a kind makes of an algorithm."""
     one = island({kind: 1.0}, **changes)
@@ -193,7 +196,7 @@ def mutants(kind, algorithm, count=600, **changes):
     for _ in range(count):
         encoded = Encoded.of(algorithm, one._capacities)
         lengths = encoded.lengths.copy()
-        made = variation.mutate(one.random, one.space, encoded.code, encoded.constants, lengths)
+        made = mutate(one.random, one.space, encoded.code, encoded.constants, lengths)
         assert made == MUTATIONS.index(kind)
         one.pool.code[0], one.pool.constants[0], one.pool.lengths[0] = encoded.code, encoded.constants, lengths
         result.append(one.algorithm(0))
