@@ -60,6 +60,8 @@ class Search:
         self.finish_reason = ""
         self.result: Result | None = None
         self._selected: Chosen | None = None
+        self._fresh: Chosen | None = None
+        """The best on the select tasks of the experiments that began from the initial program, since one last began from such a find."""
         self._recent: Chosen | None = None
         """The best on the select tasks since an experiment last began from a recent one."""
         self._selector: Selector | None = None
@@ -211,6 +213,8 @@ class Search:
         best = self._selector.choose(candidates)
         if self._selected is None or best.fitness >= self._selected.fitness:
             self._selected = best
+        if self.island.start is None and (self._fresh is None or best.fitness >= self._fresh.fitness):
+            self._fresh = best
         if self._recent is None or best.fitness >= self._recent.fitness:
             self._recent = best
 
@@ -270,7 +274,9 @@ class Search:
     def _start_of_stage(self) -> Migrant | None:
         """Return what the experiment begins from, None for its initial program: there is nothing yet, or it does not fit."""
         stage, start = self.spec.for_experiment(self.experiment)
-        chosen = {"initial": None, "recent": self._recent, "best": self._selected}[start]
+        chosen = {"initial": None, "fresh": self._fresh, "recent": self._recent, "best": self._selected}[start]
+        if start == "fresh":
+            self._fresh = None
         if start == "recent":
             self._recent = None
         if chosen is None or not stage.has_room_for(chosen.find.algorithm):
@@ -333,6 +339,7 @@ class Search:
             "best_score": self._best_score,
             "latest_finds": [_find_to_json(find) for find in self._latest_finds],
             "selected": None if self._selected is None else _chosen_to_json(self._selected),
+            "fresh": None if self._fresh is None else _chosen_to_json(self._fresh),
             "recent": None if self._recent is None else _chosen_to_json(self._recent),
             "start_individual": None
             if self.island.start is None
@@ -368,6 +375,8 @@ class Search:
         search._latest_finds = [_find_from_json(find) for find in values["latest_finds"]]
         if values["selected"] is not None:
             search._selected = _chosen_from_json(values["selected"])
+        if values.get("fresh") is not None:
+            search._fresh = _chosen_from_json(values["fresh"])
         if values.get("recent") is not None:
             search._recent = _chosen_from_json(values["recent"])
         if values["finished"]:

@@ -45,9 +45,9 @@ STAGE_FIELDS = (
 """What may differ between the experiments of a search: scores of all of them must mean the same."""
 STAGE_LIMITS = ("stagnation", "max_individuals", "max_train_steps")
 """Of `stop`: the limits of one experiment."""
-STARTS = ("initial", "recent", "best")
-"""What an experiment begins from: the initial program; the best on the select tasks since the last experiment that began from a
-recent one; the best of all so far."""
+STARTS = ("initial", "fresh", "recent", "best")
+"""What an experiment begins from: the initial program; the best on the select tasks of the experiments that began from the initial program,
+since one last began from a fresh find; the best of all experiments since one last began from a recent find; the best of all so far."""
 
 TASK_KINDS = ("linear", "affine", "net", "regression", "projected", "classes")
 DATASET_KINDS = {"regression": "diabetes", "projected": "digits", "classes": "digits"}

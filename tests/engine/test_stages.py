@@ -11,6 +11,7 @@ from engine.presets import preset
 from engine.records import apply_change
 from engine.search import Search
 from engine.spec import FunctionSpec, SearchSpec, SpecError, StopSpec
+from engine.unseen import Selector
 
 from .test_search import line_of, tiny, whole, without_time
 
@@ -31,9 +32,11 @@ def staged(**changes):
     })  # fmt: skip
 
 
-def test_cut_anywhere_and_resumed_gives_the_same_search():
-    _, report, points, finds, records, _ = whole(staged(), 3)
-    _, cut_report, cut_points, cut_finds, cut_records, slices = whole(staged(), 3, cuts=random.Random(1))
+@pytest.mark.parametrize("stages", [STAGES, (STAGES[0], {}, {"start": "fresh"}, {"start": "fresh", "newcomers": 1.0})])
+def test_cut_anywhere_and_resumed_gives_the_same_search(stages):
+    spec = staged(stages=stages)
+    _, report, points, finds, records, _ = whole(spec, 3)
+    _, cut_report, cut_points, cut_finds, cut_records, slices = whole(spec, 3, cuts=random.Random(1))
     assert slices > 20
     assert without_time(points) == without_time(cut_points)
     assert without_time(finds) == without_time(cut_finds)
@@ -75,6 +78,25 @@ def test_what_an_experiment_begins_from_is_the_best_of_those_before():
             assert before[2] is None or start.birth >= before[2].find.birth or before[2].find.birth == start.birth
         if search.experiment % 3 == 2:
             assert (start.birth, start.algorithm) == (search._selected.find.birth, search._selected.find.algorithm)
+
+
+def test_a_fresh_find_is_the_best_of_the_experiments_that_began_with_nothing_since_the_last_one(monkeypatch):
+    chosen = []
+    usual = Selector.choose
+    monkeypatch.setattr(Selector, "choose", lambda *arguments: chosen.append(usual(*arguments)) or chosen[-1])
+    stages = ({}, {}, {"start": "fresh"}, {"start": "best"})
+    search = Search.start(staged(stages=stages, stop=StopSpec(max_individuals=500, max_experiments=20)), 5)
+    others = 0
+    while not search.finished:
+        before = search.experiment
+        search.run(seconds=0.0)
+        if search.experiment == before or search.experiment % 4 != 2:
+            continue
+        candidates = [one for one in chosen if one.find.experiment in (before - 1, before)]
+        best = max(candidates, key=lambda one: (one.fitness, one.find.birth))
+        assert (search.island.start.birth, search.island.start.algorithm) == (best.find.birth, best.find.algorithm)
+        others += best != search._selected
+    assert others > 0
 
 
 def test_ancestry_goes_on_from_what_an_experiment_begins_from():
@@ -132,7 +154,7 @@ def test_limits_of_the_search_hold_in_all_stages():
         ([3], "stages: expected a list of tables"),
         ([{}, {"registers": [1, 2, 3]}], "stages[1].registers: cannot differ, allowed: start, setup"),
         ([{"search_tasks": {"count": 2}}], "stages[0].search_tasks: cannot differ"),
-        ([{"start": "last"}], 'stages[0].start: "last" is not allowed, one of initial, recent, best is'),
+        ([{"start": "last"}], 'stages[0].start: "last" is not allowed, one of initial, fresh, recent, best is'),
         ([{"stop": {"max_seconds": 3.0}}], "stages[0].stop.max_seconds: cannot differ, allowed: stagnation"),
         ([{"stop": 3}], "stages[0].stop: expected a table"),
         ([{"population_size": 1}], "stages[0].population_size: 1 is not allowed"),

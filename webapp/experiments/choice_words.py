@@ -49,6 +49,7 @@ CHOICE_WORDS = {
     },
     "start": {
         "initial": gettext_lazy("from the first program"),
+        "fresh": gettext_lazy("from the best find of new beginnings"),
         "recent": gettext_lazy("from the best find since the last such stage"),
         "best": gettext_lazy("from the best find so far"),
     },

@@ -58,7 +58,7 @@ WORDS = {
     ),
     "stages": (
         _("Stages"),
-        _("A table a line: what is changed for one experiment after the other, over and over. “start”: initial, recent or best."),
+        _("A table a line: what is changed for one experiment after the other, over and over. “start”: initial, fresh, recent or best."),
     ),
     "newcomers": (_("Newcomers"), _("Share of children that are mutants of the first program, not of a living one.")),
     "price": (_("Price of computing"), _("What a program as costly as the 2-layer net pays from its score when parents are chosen. 0: nothing.")),
