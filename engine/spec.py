@@ -43,6 +43,8 @@ STAGE_FIELDS = (
     "constant_rule", "hurdle", "more_mutations", "validity", "validity_tries", "price", "length_price", "newcomers", "stop",
 )  # fmt: skip
 """What may differ between the experiments of a search: scores of all of them must mean the same."""
+MAX_STAGES = 100
+"""Each that differs is checked as a specification of its own."""
 STAGE_LIMITS = ("stagnation", "max_individuals", "max_train_steps")
 """Of `stop`: the limits of one experiment."""
 STARTS = ("initial", "fresh", "recent", "best")
@@ -448,6 +450,8 @@ class SearchSpec:
         return all(not one.searched or one.min_size <= len(function) <= one.max_size for one, function in bounds)
 
     def _check_stages(self) -> None:
+        if len(self.stages) > MAX_STAGES:
+            raise SpecError("stages", f"{len(self.stages)} given, at most {MAX_STAGES} are allowed")
         # Each that differs once, at its first place; as text, since True and 1.0 equal 1.
         first = {repr(stage): number for number, stage in reversed(list(enumerate(self.stages)))}
         for number in sorted(first.values()):

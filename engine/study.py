@@ -22,6 +22,9 @@ from engine.motifs import MOTIFS
 from engine.presets import preset
 from engine.spec import SearchSpec, SpecError, StopSpec
 
+_ARM_FIELDS = ("name", "against", "preset", "changes", "everywhere", "without")
+"""Of an arm in a file. changes: laid over the preset; everywhere: the same, and its stages say nothing else; without: fields
+that neither it nor a stage sets."""
 _SLICE_SECONDS = 2.0
 _SAVE_SECONDS = 10.0
 _MANY = 10**12
@@ -157,14 +160,21 @@ def _arm(data: Any, place: str, base: Mapping[str, Any], budget: StopSpec) -> Ar
     merged: dict[str, Any] = {}
     for part, where in ((base, "base"), (data, place)):
         for key in part:
-            if key not in ("name", "against", "preset", "changes", "without"):
-                raise StudyError(
-                    f"study.{where}.{key}: unknown field, allowed: name, against, preset, changes, without"
-                )
+            if key not in _ARM_FIELDS:
+                raise StudyError(f"study.{where}.{key}: unknown field, allowed: {', '.join(_ARM_FIELDS)}")
+        for key in ("changes", "everywhere"):
+            if not isinstance(part.get(key, {}), Mapping):
+                raise StudyError(f"study.{where}.{key}: expected a table of fields")
         if "preset" in part:
             merged = preset(part["preset"]).to_json()
-        merged = _overlaid(merged, part.get("changes", {}))
-        merged = {key: value for key, value in merged.items() if key not in part.get("without", ())}
+        everywhere, without = part.get("everywhere", {}), part.get("without", ())
+        merged = _overlaid(_overlaid(merged, part.get("changes", {})), everywhere)
+        merged = {key: value for key, value in merged.items() if key not in without}
+        if "stages" in merged and (everywhere or without):
+            merged["stages"] = [
+                {key: value for key, value in stage.items() if key not in everywhere and key not in without}
+                for stage in merged["stages"]
+            ]
     if not merged:
         raise StudyError(f"study.{place}.preset: missing, here and in study.base")
     stop = {

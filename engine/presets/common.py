@@ -28,27 +28,23 @@ BUILDING: Mapping[str, float] = {
     "grow": 0.0, "branch": 4.0, "train": 1.0, "graft": 0.0, "bypass": 0.5, "rewire": 0.3, "tune": 1.0,
 }  # fmt: skip
 """Mutations of what starts from a find: mostly those that add what belongs together."""
-FAN: Mapping[str, Any] = {
-    "newcomers": 1.0,
-    "mutations": {**dict.fromkeys(BUILDING, 0.0), "branch": 1.0},
-    "stop": {"stagnation": 20_000},
-}
+FAN: Mapping[str, Any] = {"newcomers": 1.0, "mutations": {**dict.fromkeys(BUILDING, 0.0), "branch": 1.0}}
 """A stage that searches the neighbourhood of one program, by one way of adding to it."""
 
 
 def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     """Return what makes a search one of Ab Ovo's, as fields of SearchSpec; docs/search.md explains each and why.
 
-    Four scouts begin with nothing, in short programs; then what can be added to the best of their finds is tried, and to the best
-    of all finds; then that is improved; and over again.
+    Three scouts begin with nothing, in short programs; then what can be added to the best of their finds is tried; all that twice.
+    Then the same is tried with the best of all finds, and that is improved; and over again.
     """
     scout = {
-        **_lengths(2, 3, 6), "mutations": dict(SCOUTING), "hurdle": {"percentile": 90.0}, "price": 0.02, "newcomers": 0.2,
-        "stop": {"stagnation": 5000},
+        **_lengths(2, 3, 6), "mutations": dict(SCOUTING), "price": 0.02, "newcomers": 0.2, "stop": {"stagnation": 5000},
     }  # fmt: skip
-    recent = {"start": "recent", **_lengths(4, 6, 12), **FAN}
-    best = {"start": "best", **_lengths(5, 8, 16), **FAN}
-    return {**_staged(), "hurdle": hurdle, "stages": (*[scout] * 4, recent, best, {"start": "best"})}
+    fan = {**FAN, "stop": {"max_individuals": 15_000}}
+    fresh, best = {"start": "fresh", **_lengths(4, 6, 12), **fan}, {"start": "best", **_lengths(5, 8, 16), **fan}
+    improve = {"start": "best", "stop": {"stagnation": 4000}}
+    return {**_staged(), "hurdle": hurdle, "stages": (*[*[scout] * 3, fresh] * 2, best, improve)}
 
 
 def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:
@@ -60,7 +56,9 @@ def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:
     scout = {
         "learn": {"max_size": scouts_learn}, "mutations": dict(SCOUTING), "price": 0.02, "newcomers": 0.2,
     }  # fmt: skip
-    fan = {"start": "recent", **FAN, "mutations": {**FAN["mutations"], "train": 1.0}}
+    fan = {
+        "start": "recent", **FAN, "mutations": {**FAN["mutations"], "train": 1.0}, "stop": {"stagnation": 20_000},
+    }  # fmt: skip
     return {**_staged(), "stages": (*[scout] * 2, *[fan, {"start": "recent"}] * 3)}
 
 

@@ -84,6 +84,7 @@ def _section(spec: SearchSpec) -> str:
 
 _STARTS = {
     "initial": "from the first program",
+    "fresh": "from the best find of new beginnings",
     "recent": "from the best find since the last such stage",
     "best": "from the best find so far",
 }

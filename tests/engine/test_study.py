@@ -71,6 +71,20 @@ def test_arms_are_the_base_with_changes_and_the_budget_of_all():
     assert evolution.spec.search_tasks.features == 4 and not evolution.spec.predict.searched
 
 
+def test_what_is_changed_everywhere_or_left_out_no_stage_says_otherwise():
+    stages = [{"price": 0.02, "newcomers": 0.2}, {"start": "best", "hurdle": {"percentile": 90.0}}]
+    changes = {"stages": stages, "hurdle": {"train_examples": 10, "valid_examples": 5}, "stop": {"max_experiments": 2}}
+    arms = [
+        {"name": "full", "changes": changes},
+        {"name": "free", "changes": changes, "everywhere": {"price": 0.0}},
+        {"name": "low", "changes": changes, "without": ["hurdle"]},
+    ]
+    full, free, low = (arm.spec for arm in small(arms=arms).arms)
+    assert full.stages == tuple(stages)
+    assert free.price == 0.0 and free.stages == ({"newcomers": 0.2}, stages[1])
+    assert low.hurdle is None and low.stages == (stages[0], {"start": "best"})
+
+
 def test_runs_are_interleaved_and_take_turns_at_being_first():
     assert list(small(repeats=3).runs()) == [(0, 0), (1, 0), (1, 1), (0, 1), (0, 2), (1, 2)]
 
@@ -86,6 +100,8 @@ def test_runs_are_interleaved_and_take_turns_at_being_first():
         ({"arms": [{"name": "a"}, {"name": "a"}]}, 'study.arms: "a" is there twice'),
         ({"arms": [{"name": "a", "against": "b"}]}, 'study.arms: "a" is there twice, or is against an arm that is not'),
         ({"arms": [{"name": "a", "changes": {"selection": "x"}}]}, 'study.arms[0]: selection: "x" is not allowed'),
+        ({"arms": [{"name": "a", "everywhere": 3}]}, "study.arms[0].everywhere: expected a table"),
+        ({"arms": [{"name": "a", "only": {}}]}, "study.arms[0].only: unknown field, allowed: name, against, preset, changes"),
         ({"arms": [{"name": "a", "without": ["select_tasks"]}]}, "study.arms[0]: needs select_tasks"),
         ({"base": {}, "arms": [{"name": "a"}]}, "study.arms[0].preset: missing"),
         ({"baselines": ["nothing"]}, 'study.baselines: "nothing" is not known'),
