@@ -101,7 +101,10 @@ def test_runs_are_interleaved_and_take_turns_at_being_first():
         ({"arms": [{"name": "a", "against": "b"}]}, 'study.arms: "a" is there twice, or is against an arm that is not'),
         ({"arms": [{"name": "a", "changes": {"selection": "x"}}]}, 'study.arms[0]: selection: "x" is not allowed'),
         ({"arms": [{"name": "a", "everywhere": 3}]}, "study.arms[0].everywhere: expected a table"),
-        ({"arms": [{"name": "a", "only": {}}]}, "study.arms[0].only: unknown field, allowed: name, against, preset, changes"),
+        (
+            {"arms": [{"name": "a", "only": {}}]},
+            "study.arms[0].only: unknown field, allowed: name, against, preset, changes",
+        ),
         ({"arms": [{"name": "a", "without": ["select_tasks"]}]}, "study.arms[0]: needs select_tasks"),
         ({"base": {}, "arms": [{"name": "a"}]}, "study.arms[0].preset: missing"),
         ({"baselines": ["nothing"]}, 'study.baselines: "nothing" is not known'),
