@@ -14,7 +14,7 @@ KEPT = 512
 
 def read_spec(data: dict[str, Any]) -> SearchSpec:
     """Return a stored specification; the same object for the same data, so nobody may change it. Raises SpecError."""
-    return _read(json.dumps(data))
+    return read_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
 
 
 def task_type(search: Search) -> str:
@@ -23,5 +23,6 @@ def task_type(search: Search) -> str:
 
 
 @lru_cache(maxsize=KEPT)
-def _read(text: str) -> SearchSpec:
+def read_text(text: str) -> SearchSpec:
+    """Return a specification that is still the text it is stored as; see read_spec."""
     return SearchSpec.from_json(json.loads(text))

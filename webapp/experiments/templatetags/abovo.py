@@ -6,6 +6,7 @@ from functools import lru_cache
 from html import escape
 
 from django import template
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
@@ -121,6 +122,21 @@ def knock(one: code.Knock) -> SafeString:
         f'<span class="knock {kind}" title="{escape(title)}" data-label="{escape(_("without it"))}"><span class="visually-hidden">{escape(said)}</span>'
         f'<span class="knock-number">{escape(charts.signed(one.change) if one.change else "0")}</span>{bar}</span>'
     )
+
+
+@register.simple_tag
+def spec_field(item) -> SafeString:
+    """Print a field of the launch form. Of a hundred fields few are ever changed, so that those which are not are kept."""
+    is_kept = not (item.error or item.is_changed) and len(item.value) <= LONGEST_KEPT
+    return (_kept_spec_field if is_kept else _spec_field)(item, get_language())
+
+
+def _spec_field(item, _language: str | None) -> SafeString:
+    return render_to_string("experiments/_spec_field.html", {"item": item})
+
+
+LONGEST_KEPT = 200
+_kept_spec_field = lru_cache(maxsize=1024)(_spec_field)
 
 
 @lru_cache(maxsize=512)
