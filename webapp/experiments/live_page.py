@@ -20,6 +20,8 @@ from webapp.experiments.models import Island, Search
 from webapp.experiments.specs import read_spec
 
 FEED_LENGTH = 8
+NOT_IN_FEED = ("select_scores", "final_scores", "algorithm__program", "algorithm__canonical_digest")
+"""Columns of finds that the feed prints nothing of."""
 LOG_LENGTH = 30
 CALLOUTS = 4
 ISLANDS_SHOWN = 240
@@ -104,7 +106,7 @@ class LivePage:
 
     @cached_property
     def _finds(self) -> list:
-        return list(queries.improvements(self.search, limit=FEED_LENGTH))
+        return list(queries.improvements(self.search, limit=FEED_LENGTH).defer(*NOT_IN_FEED))
 
     @cached_property
     def _log_lines(self) -> list[log.Line]:
@@ -240,24 +242,21 @@ def _curve_words(search: Search, spec: SearchSpec) -> dict:
 
 def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark_finds: bool) -> charts.Chart:
     # An island's finds are counted by its own programs, not by those of all.
-    finds = [
-        (find.individuals, find.score, find.previous_score, find.algorithm.permalink)
-        for find in (queries.milestones(search) if mark_finds else ())
-    ]
-    gains = sorted((score - previous for _, score, previous, _ in finds if previous is not None), reverse=True)
+    finds = queries.milestones(search) if mark_finds else []
+    gains = sorted((find.score - find.previous for find in finds if find.previous is not None), reverse=True)
     smallest = gains[min(CALLOUTS, len(gains)) - 1] if gains else 1.0
     milestones = [
         charts.Milestone(
-            x=individuals,
-            y=score,
-            title=ngettext("%(score)s after %(n)s program", "%(score)s after %(n)s programs", individuals)
-            % {"score": charts.score_text(score), "n": describe.count(individuals)},
-            callout=charts.signed(score - previous)
-            if previous is not None and score - previous >= max(smallest, 0.005)
+            x=find.individuals,
+            y=find.score,
+            title=ngettext("%(score)s after %(n)s program", "%(score)s after %(n)s programs", find.individuals)
+            % {"score": charts.score_text(find.score), "n": describe.count(find.individuals)},
+            callout=charts.signed(find.score - find.previous)
+            if find.previous is not None and find.score - find.previous >= max(smallest, 0.005)
             else "",
-            href=f"/a/{permalink}",
+            href=f"/a/{find.permalink}",
         )
-        for individuals, score, previous, permalink in finds
+        for find in finds
     ]
     name = describe.score_name(spec)
     last = points[-1]

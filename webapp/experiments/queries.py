@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from django.db import connection
 from django.db.models import Case, F, Q, QuerySet, When
 
 from engine.spec import SearchSpec
 from webapp.experiments import access, lineage
 from webapp.experiments.models import Algorithm, Evaluation, Find, Measurement, Search
+from webapp.experiments.specs import as_text
 
 MILESTONES = 200
 FINDS_SHOWN = 50
@@ -20,14 +23,18 @@ def chance(spec: SearchSpec) -> float:
 
 
 NOT_LISTED = (
-    "baselines", "study_values", "best__select_scores", "best__final_scores", "best__diff", "best__algorithm__program",
+    "spec", "baselines", "study_values", "best__select_scores", "best__final_scores", "best__diff", "best__algorithm__program",
 )  # fmt: skip
 """What no list of searches shows; reading it would take longer than all the rest of a row."""
 
 
 def searches_for(user, *, state: str = "") -> QuerySet[Search]:
-    """Return the listed searches with their best find, newest first; of one group of states, or the user's own ("mine"), if asked."""
-    searches = access.listed_searches(user).select_related("best__algorithm", "owner").defer(*NOT_LISTED)
+    """Return the listed searches with their best find, newest first; of one group of states, or the user's own ("mine"), if asked.
+
+    spec_text: the specification as read_text takes it.
+    """
+    searches = access.listed_searches(user).annotate(spec_text=as_text("spec"))
+    searches = searches.select_related("best__algorithm", "owner").defer(*NOT_LISTED)
     groups = {
         "running": Search.ACTIVE,
         "paused": (Search.State.PAUSED,),
@@ -107,14 +114,26 @@ def improvements(search: Search, *, limit: int | None = None) -> QuerySet[Find]:
     return finds[:limit] if limit else finds
 
 
-def milestones(search: Search, *, island_index: int | None = None, after: int = 0) -> list[Find]:
+class Rise(NamedTuple):
+    """What a chart says of a find that raised the best score. previous: the best before it, None for the first one."""
+
+    individuals: int
+    birth: int
+    seconds: float
+    score: float
+    previous: float | None
+    permalink: str
+
+
+def milestones(search: Search, *, island_index: int | None = None, after: int = 0) -> list[Rise]:
     """Return the finds that raised the best score most, in order: as many as a chart can show."""
     finds = improvements(search).filter(individuals__gt=after, score__isnull=False)
     if island_index is not None:
         finds = finds.filter(island__index=island_index)
     # The first one of all has no gain; it is where the curve begins.
     largest = finds.order_by((F("score") - F("previous_score")).desc(nulls_first=True))[:MILESTONES]
-    return sorted(largest, key=lambda find: (find.individuals, find.birth))
+    columns = ("individuals", "birth", "seconds", "score", "previous_score", "algorithm__permalink")
+    return sorted(Rise(*row) for row in largest.values_list(*columns))
 
 
 def finds_of(user, algorithm: Algorithm) -> list[Find]:

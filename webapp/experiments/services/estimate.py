@@ -8,13 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from django.db.models import TextField
-from django.db.models.functions import Cast
-
 from engine.ops import OPS, Op
 from engine.spec import FunctionSpec, SearchSpec
 from webapp.experiments.models import Search
-from webapp.experiments.specs import KEPT, read_text
+from webapp.experiments.specs import KEPT, as_text, read_text
 
 BASE_BYTES = 330_000_000
 """A worker process with the engine and its kernels loaded and nothing to do."""
@@ -93,8 +90,7 @@ def _rate(spec: SearchSpec) -> tuple[float | None, int, bool]:
     """Return programs a second, from how many searches, and whether these were like it."""
     wanted, own_work = _without_limits(spec.to_json()), work(spec)
     alike, others = [], []
-    # As text: most searches repeat a specification that has been read before.
-    rows = Search.objects.filter(seconds__gt=2, individuals__gt=0).annotate(text=Cast("spec", TextField()))
+    rows = Search.objects.filter(seconds__gt=2, individuals__gt=0).annotate(text=as_text("spec"))
     for text, births, seconds in rows.order_by("-pk").values_list("text", "individuals", "seconds")[:LATEST]:
         other_json = _comparable(text)
         each = seconds * other_json.get("islands", 1) / births
