@@ -243,6 +243,7 @@ def best() -> Discovery | None:
     """Return the public discovery that does best against the linear model on unseen classification tasks, or else on any."""
     rows = discoveries(AnonymousUser(), Wish()).filter(merit__gte=-1).order_by("-merit", "-id")
     rows = rows.select_related("algorithm", "find__search")
+    rows = rows.defer("words", "text", "facets", "find__diff", "find__select_scores")
     return rows.filter(facets__contains=["task:projected"]).first() or rows.first()
 
 

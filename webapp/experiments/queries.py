@@ -54,6 +54,7 @@ def discoveries_for(user) -> QuerySet[Search]:
         access.listed_searches(user)
         .filter(best__isnull=False)
         .select_related("best__algorithm", "result__algorithm")
+        .defer(*(f"{find}__{name}" for find in ("best", "result") for name in ("diff", "select_scores")))
         .order_by("-created_at", "-id")
     )
 
@@ -138,12 +139,16 @@ def milestones(search: Search, *, island_index: int | None = None, after: int = 
 
 def finds_of(user, algorithm: Algorithm) -> list[Find]:
     """Return where the user may see that the program was found: first where it was tested on unseen tasks, then the best score."""
-    return list(
+    finds = list(
         access.readable_finds(user)
         .filter(algorithm=algorithm)
-        .select_related("search", "island")
+        .select_related("search")
+        .defer("diff", "search__study_values")
         .order_by(F("final_score").desc(nulls_last=True), F("score").desc(nulls_last=True), "found_at")[:FINDS_SHOWN]
     )
+    for find in finds:
+        find.algorithm = algorithm
+    return finds
 
 
 def evaluations_of(finds: list[Find]) -> list[Evaluation]:
@@ -167,14 +172,17 @@ def related_algorithms(user, finds: list[Find], *, leave_out: list[str], limit: 
 
 
 def measurement_of(finds: list[Find]) -> Measurement | None:
-    """Return the measurement of these finds that has data, or else any, in the order of finds_of."""
-    return (
-        Measurement.objects.filter(find__in=[find.pk for find in finds])
-        .select_related("find__search")
+    """Return the measurement of these finds that has data, or else any, in the order of finds_of; with its find filled in."""
+    by_id = {find.pk: find for find in finds}
+    found = (
+        Measurement.objects.filter(find__in=by_id)
         .alias(waits=Case(When(data__isnull=True, then=1), default=0))
         .order_by("waits", F("find__final_score").desc(nulls_last=True), F("find__score").desc(nulls_last=True), "find")
         .first()
     )
+    if found is not None:
+        found.find = by_id[found.find_id]
+    return found
 
 
 def same_algorithms(user, algorithm: Algorithm) -> list[Algorithm]:
