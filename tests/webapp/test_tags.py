@@ -1,8 +1,10 @@
 """What templates print through tags of their own."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django import forms
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.template import engines
 from django.utils import timezone, translation
@@ -73,3 +75,16 @@ def test_a_spark_is_drawn_and_none_is_nothing():
     drawn = printed("{% spark line %}", line=line)
     assert drawn.startswith('<svg class="spark"') and f'd="{line.path}"' in drawn and f'cx="{line.end_x:.1f}"' in drawn
     assert printed("{% spark line %}", line=None) == ""
+
+
+def test_radio_buttons_are_those_of_the_form():
+    class Form(forms.Form):
+        one = forms.ChoiceField(widget=forms.RadioSelect, choices=[("a&b", "A"), ("", "none"), ("c", "C")])
+
+    def attributes(tag: str) -> set[str]:
+        return set(re.findall(r"[\w-]+(?:=\"[^\"]*\")?", tag))
+
+    for form in (Form(initial={"one": "a&b"}), Form({"one": "nothing of these"}), Form({"one": "c"})):
+        form.is_valid()
+        for radio in form["one"]:
+            assert attributes(printed("{% radio one %}", one=radio)) == attributes(radio.tag())

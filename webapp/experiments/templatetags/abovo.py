@@ -8,6 +8,8 @@ from html import escape
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.forms.boundfield import BoundWidget
+from django.forms.utils import flatatt
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -169,6 +171,15 @@ def _exact(at: datetime, _language: str | None) -> tuple[str, str]:
     """Return a moment for machines and for people."""
     here = timezone.localtime(at)
     return here.isoformat(), escape(date_format(here, "j M Y, H:i:s e"))
+
+
+@register.simple_tag
+def radio(one: BoundWidget) -> SafeString:
+    """Print a radio button of a form's field as its own tag() does, without the three templates that takes."""
+    data = one.data
+    return SafeString(
+        f"<input{flatatt({'type': 'radio', 'name': data['name'], 'value': data['value'], **data['attrs']})}>"
+    )
 
 
 @register.simple_tag
