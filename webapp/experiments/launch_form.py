@@ -265,8 +265,10 @@ class LaunchForm(forms.Form):
 
     def first_error(self) -> str:
         """Return what is wrong first, with the field's label."""
+        if not self.is_bound:
+            return ""
         labels = {leaf.path: words_of(leaf)[0] for leaf in self.leaves}
-        for name, errors in self.errors.items() if self.is_bound else ():
+        for name, errors in self.errors.items():
             label = labels.get(name) or (self.fields[name].label if name in self.fields else "")
             return f"{label}: {errors[0]}" if label else str(errors[0])
         return ""
