@@ -230,7 +230,7 @@ def _curve_words(search: Search, spec: SearchSpec) -> dict:
         "baselines": describe.baselines_of(search),
         # Where experiments follow each other every few thousand programs, what their populations score goes up and down with them.
         "restarts": bool(spec.stages), "population": _("scores of the population"),
-        "title": _("Best, median and mean %(name)s") % {"name": name},
+        "title": _("Best, median and mean %(name)s") % {"name": name}, "best_title": _("Best %(name)s") % {"name": name},
         "score": _("%(name)s on the search tasks") % {"name": name},
         "best": _("best"), "median": _("median"), "mean": _("mean"), "programs": _("programs tried"), "seconds": _("seconds"),
         "rate": _("programs a second"), "hits": _("share answered without evaluating"), "equivalent": _("equivalent"), "equal": _("equal"), "cut": _("hurdle"), "distinct": _("distinct behaviours"),
@@ -266,10 +266,15 @@ def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark
     title = (
         _("Best %(name)s against programs tried") if spec.stages else _("Best and mean %(name)s against programs tried")
     )
+    said = (
+        _("Best %(best)s after %(n)s programs.")
+        if spec.stages
+        else _("Best %(best)s and population mean %(mean)s after %(n)s programs.")
+    )
     return charts.build(
         id="curve",
         title=title % {"name": name},
-        description=_("Best %(best)s and population mean %(mean)s after %(n)s programs.")
+        description=said
         % {
             "best": charts.score_text(last.best),
             "mean": charts.score_text(last.mean),
