@@ -17,13 +17,7 @@ from engine.ops import Op
 from webapp.experiments import annotation, code, words
 from webapp.experiments.services import record
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    annotation._explained.cache_clear()
-    code._annotated.cache_clear()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_kept")]
 
 
 def store(program):
