@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -240,6 +240,11 @@ def _curve_words(search: Search, spec: SearchSpec) -> dict:
     }  # fmt: skip
 
 
+def _find_words(find: queries.Rise) -> str:
+    words = ngettext("%(score)s after %(n)s program", "%(score)s after %(n)s programs", find.individuals)
+    return words % {"score": charts.score_text(find.score), "n": describe.count(find.individuals)}
+
+
 def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark_finds: bool) -> charts.Chart:
     # An island's finds are counted by its own programs, not by those of all.
     finds = queries.milestones(search) if mark_finds else []
@@ -249,8 +254,7 @@ def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark
         charts.Milestone(
             x=find.individuals,
             y=find.score,
-            title=ngettext("%(score)s after %(n)s program", "%(score)s after %(n)s programs", find.individuals)
-            % {"score": charts.score_text(find.score), "n": describe.count(find.individuals)},
+            title=partial(_find_words, find),
             callout=charts.signed(find.score - find.previous)
             if find.previous is not None and find.score - find.previous >= max(smallest, 0.005)
             else "",

@@ -18,6 +18,8 @@ register = template.Library()
 @register.simple_tag
 def diff(lines) -> SafeString:
     """Print the lines of a diff."""
+    if not lines:
+        return SafeString("")
     signs = {"+": ("added", _("added in")), "−": ("removed", _("removed from"))}
     parts, before = [], ""
     for one in lines:
