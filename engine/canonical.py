@@ -95,10 +95,14 @@ def without_dead_code(algorithm: Algorithm) -> Algorithm:
 # --- canonical form -----------------------------------------------------------------------------------------------------
 
 
-def canonical(algorithm: Algorithm) -> Algorithm:
-    """Return the canonical form: computes the same predictions, bit for bit, also where random numbers are drawn."""
+def canonical(algorithm: Algorithm, order: tuple[tuple[int, ...], ...] | None = None) -> Algorithm:
+    """Return the canonical form: computes the same predictions, bit for bit, also where random numbers are drawn.
+
+    order: the algorithm's canonical_order, which takes nearly all of the time, where it is known already.
+    """
     live = without_dead_code(algorithm)
-    order = line_order(live, special(live))
+    if order is None:
+        order = line_order(live, special(live))
     live = live.with_functions(
         (function[position] for position in positions)
         for function, positions in zip(live.functions, order, strict=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
 from engine.ops import OP_SET_VERSION, OPS, OpInfo
 
 _KINDS = {"s": "scalar", "v": "vector", "m": "matrix", "": "nothing"}
@@ -54,14 +57,15 @@ _GROUPS = (
 )
 
 
-def op_groups() -> list[tuple[str, list[OpInfo]]]:
+@cache
+def op_groups() -> tuple[tuple[str, tuple[OpInfo, ...]], ...]:
     """Return (title, ops) of each group of the reference; every op is in one."""
     rest, groups = list(OPS), []
     for title, belongs in _GROUPS:
         chosen = [info for info in rest if belongs(info)]
         rest = [info for info in rest if info not in chosen]
-        groups.append((title, chosen))
-    return groups
+        groups.append((title, tuple(chosen)))
+    return tuple(groups)
 
 
 def search_space_markdown() -> str:
@@ -71,7 +75,7 @@ def search_space_markdown() -> str:
     return "\n".join(parts)
 
 
-def _table(chosen: list[OpInfo]) -> str:
+def _table(chosen: Sequence[OpInfo]) -> str:
     rows = ["| id | op | code | reads | writes | meaning | cost |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for info in chosen:
         code = info.notation.format(a="a", b="b", o="o", **{name: name for name in info.constants})

@@ -123,7 +123,7 @@
       this.back = html("button", { type: "button", class: "button", hidden: "" }, words.whole);
       this.back.addEventListener("click", () => this.unzoom());
       this.tools.append(this.back);
-      this.svg = node("svg", { class: "chart curve-drawn", tabindex: "0", role: "application", "aria-label": `${words.title}. ${words.help}` });
+      this.svg = node("svg", { class: "chart curve-drawn", tabindex: "0", role: "application", "aria-label": words.help });
       this.readout = html("p", { class: "curve-readout meta", "aria-live": "polite" }, words.help);
       this.svg.addEventListener("pointermove", (event) => this.point(event));
       this.svg.addEventListener("pointerleave", () => { if (!this.drag) { this.cursor = null; this.cross(); } });
@@ -225,6 +225,12 @@
 
     get showsScores() { return this.show === "score" || this.show === "population"; }
 
+    // What is drawn, for those who do not see it.
+    get title() {
+      if (this.showsPopulation) return this.words.title;
+      return this.show === "score" ? this.words.best_title : this.words[this.show];
+    }
+
     get showsPopulation() { return this.show === "population" || (this.show === "score" && !this.words.restarts); }
 
     // The chosen quantity of a point: [lines…], for what is drawn.
@@ -298,6 +304,7 @@
       };
       const toY = (value) => box.bottom - (box.bottom - box.top) * Math.min(Math.max(unit(value), 0), 1);
       this.view = { toX, toY, box, low, high, points, lines };
+      this.svg.setAttribute("aria-label", `${this.title}. ${this.words.help}`);
       const parts = [node("text", { class: "axis-title", x: 0, y: 14 }, isScore ? this.words.score : this.words[this.show])];
       let yTicks = niceTicks(floor, ceiling, 5);
       if (this.logY) yTicks = isScore ? logTicks(tiny, 1 - floor).map((one) => 1 - one) : logTicks(floor, ceiling);

@@ -74,8 +74,19 @@ def test_launch_watch_stop_and_read(product, page):
     page.keyboard.press("ArrowLeft")
     assert "best ." in page.locator(".curve-readout").inner_text()
 
-    # A stretch is zoomed to by dragging, and left by a key.
+    # Its name says what is drawn: here the best alone, until the population is asked for.
     chart = page.locator(".curve-drawn")
+    assert chart.get_attribute("aria-label").startswith("Best accuracy. ")
+    shown = page.locator(".curve-tools select").first
+    for what, name in (
+        ("population", "Best, median and mean accuracy. "),
+        ("rate", "programs a second. "),
+        ("score", "Best accuracy. "),
+    ):
+        shown.select_option(what)
+        assert chart.get_attribute("aria-label").startswith(name)
+
+    # A stretch is zoomed to by dragging, and left by a key.
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
     ticks = page.locator(".curve-drawn .tick-x")

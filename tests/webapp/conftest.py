@@ -61,6 +61,20 @@ def engine(monkeypatch, settings):
 
 
 @pytest.fixture
+def nothing_kept():
+    """Forget what processes keep of programs that pages have shown, before and after."""
+    from webapp.experiments import annotation, code
+
+    def forget():
+        for kept in (annotation._explained, annotation._ordered, code._annotated):
+            kept.cache_clear()
+
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
 def owner(django_user_model):
     return django_user_model.objects.create_user("owner")
 

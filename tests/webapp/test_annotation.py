@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.conf import settings
+from django.utils import translation
 from django.utils.html import strip_tags
 
 from engine.algorithm import Algorithm as Program
@@ -16,12 +17,7 @@ from engine.ops import Op
 from webapp.experiments import annotation, code, words
 from webapp.experiments.services import record
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept():
-    annotation._explained.cache_clear()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_kept")]
 
 
 def store(program):
@@ -127,6 +123,30 @@ def test_programs_of_one_form_are_explained_once():
     longer = Program(program.setup, (Instruction(Op.SCALAR_SIN, 3, out=4), *program.predict), program.learn)
     assert annotate(program) == annotate(longer)
     assert annotation._explained.cache_info().misses == 1
+
+
+def test_listings_are_made_once_for_a_size_a_language_and_whatever_is_known_of_the_lines():
+    row = store(BASELINES["linear"].build())
+
+    def first_line(**values) -> code.CodeLine:
+        return code.annotated(row, **{"features_size": 4, **values})[0][0].live_lines[0]
+
+    line = first_line()
+    assert code.annotated(row, features_size=4)[0][0].lines[0] is line  # kept
+    knocked = first_line(
+        knockouts={
+            name: [[-0.5, 0.1]] * len(function)
+            for name, function in zip(("setup", "predict", "learn"), BASELINES["linear"].build().functions, strict=True)
+        }
+    )
+    assert knocked.knock == code.Knock(-0.5, 0.1, 100.0) and knocked.pieces == line.pieces
+    assert first_line().knock is None
+    shapes = [one.shape for one in code.annotated(row, features_size=4)[0][1].lines]
+    assert [one.shape for one in code.annotated(row, features_size=8)[0][1].lines] == shapes == ["scalar"]
+    vectors = {size: code.annotated(row, features_size=size)[0][2].lines[-1].shape for size in (4, 8)}
+    assert vectors == {4: "vector of 4", 8: "vector of 8"}
+    with translation.override("ko"):
+        assert code.annotated(row, features_size=4)[0][2].lines[-1].shape != vectors[4]
 
 
 def test_a_page_lives_without_an_explanation(client, monkeypatch):

@@ -68,6 +68,7 @@ def test_the_page_links_every_file(client, stored):
         assert f'href="{stored.get_absolute_url()}/{path}" download' in text
 
 
+@pytest.mark.usefixtures("nothing_kept")
 def test_what_cannot_be_explained_offers_json_only(client, stored, monkeypatch):
     monkeypatch.setattr("webapp.experiments.annotation.MOST_LINES", 1)
     text = client.get(stored.get_absolute_url()).content.decode()

@@ -57,6 +57,7 @@ def test_populations_that_come_and_go_are_not_drawn_at_first(client, make_search
     assert (
         "Best accuracy against programs tried" if staged else "Best and mean accuracy against programs tried"
     ) in text
+    assert ("population mean" in text) is not staged
 
 
 def test_the_fragment_alone_for_htmx(client, make_search, run):

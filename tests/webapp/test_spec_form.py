@@ -412,3 +412,26 @@ def test_stages_are_shown_changed_and_refused(signed_in):
     sent["stages"] = "begin anew"
     assert "expected a list of tables" in unescape(signed_in.post(URL, sent).content.decode())
     assert not Search.objects.exists()
+
+
+def test_fields_that_are_kept_follow_language_choice_and_errors(signed_in):
+    def population(response) -> str:
+        return re.search(
+            r'<div class="field[^>]*><label for="id_population_size">.*?</div></div>',
+            unescape(response.content.decode()),
+            re.S,
+        )[0]
+
+    with translation.override("en"):
+        first = population(signed_in.get(URL))
+        assert "Population size" in first and "has-error" not in first
+        korean = population(signed_in.get(URL, headers={"Accept-Language": "ko"}))
+        assert "Population size" not in korean
+        other = population(signed_in.get(URL, {"preset": "linear-demo"}))
+        assert f'value="{preset("linear-demo").population_size}"' in other and other != first
+        sent = sent_as_shown(signed_in.get(URL).content.decode())
+        changed = population(signed_in.post(URL, {**sent.dict(), "show": "1", "population_size": "77"}, headers=HTMX))
+        assert 'value="77"' in changed and '<span class="changed">' in changed
+        refused = population(signed_in.post(URL, {**sent.dict(), "population_size": "-5"}))
+        assert 'value="-5"' in refused and "has-error" in refused
+        assert population(signed_in.get(URL)) == first

@@ -11,7 +11,7 @@ from engine.spec import SearchSpec
 from webapp.experiments import code, words
 from webapp.experiments.models import Algorithm, BundleImport, Discovery, Evaluation, Find, ImportedSearch, Search
 from webapp.experiments.services.gallery import annotation_of
-from webapp.experiments.specs import read_spec
+from webapp.experiments.specs import read_spec, read_text
 
 
 def url(request, path: str) -> str:
@@ -111,7 +111,7 @@ def discovery(request, row: Discovery) -> dict[str, Any]:
         "permalink": row.algorithm.permalink,
         "url": url(request, row.algorithm.get_absolute_url()),
         "api_url": api_url(request, "algorithm", row.algorithm.permalink),
-        "title": words.title(row.algorithm, annotation, read_spec(row.find.search.spec)),
+        "title": words.title(row.algorithm, annotation, read_text(row.spec_text)),
         "motifs": row.motifs,
         "size": row.size,
         "score": row.score,

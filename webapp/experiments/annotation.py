@@ -70,14 +70,25 @@ def annotate(row: Row, program: Algorithm, live: Sequence[Sequence[bool]]) -> An
         return None
     roles = tuple(
         tuple(role for _, role in sorted(zip(order, part, strict=True), key=itemgetter(0)))
-        for order, part in zip(_order(_Keyed(program.digest(), program)), found.roles, strict=True)
+        for order, part in zip(_canonical(program)[0], found.roles, strict=True)
     )
     return replace(found, roles=roles)  # type: ignore[arg-type]
 
 
+def canonical_form(program: Algorithm) -> Algorithm:
+    """Return the canonical form of a program that pages show, kept by its digest."""
+    return _canonical(program)[1]
+
+
+def _canonical(program: Algorithm) -> tuple[tuple[tuple[int, ...], ...], Algorithm]:
+    return _ordered(_Keyed(program.digest(), program))
+
+
 @lru_cache(maxsize=KEPT)
-def _order(key: _Keyed) -> tuple[tuple[int, ...], ...]:
-    return canonical_order(key.program)
+def _ordered(key: _Keyed) -> tuple[tuple[tuple[int, ...], ...], Algorithm]:
+    """Return the order of a program's live lines in its canonical form, and that form."""
+    order = canonical_order(key.program)
+    return order, canonical(key.program, order)
 
 
 @lru_cache(maxsize=KEPT)
@@ -85,7 +96,7 @@ def _explained(key: _Keyed) -> Annotation | None:
     from engine.explain import explain
 
     try:
-        explanation = explain(canonical(key.program))
+        explanation = explain(canonical_form(key.program))
     except Exception:  # a page lives without its remarks
         logger.exception("the program of canonical digest %s cannot be explained", key.digest.hex())
         return None

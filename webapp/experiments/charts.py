@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from webapp.experiments.drawing import (
@@ -51,12 +51,13 @@ class Baseline:
 class Milestone:
     """A point on the best line. callout: text beside it, "" for none; href: where it leads, "" for nowhere.
 
+    title: says what it is, and is asked of those points alone that are drawn: most of many would cover each other.
     kind: "gain", or "motif" for what first appears there: the style of its call-out.
     """
 
     x: float
     y: float
-    title: str
+    title: Callable[[], str]
     callout: str = ""
     href: str = ""
     kind: str = "gain"
@@ -162,12 +163,8 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=Fa
         if bottom <= line.value <= top:
             y = at_y(line.value)
             drawing.baselines.append(Label("baseline", line.label, score_text(line.value), shape.right_edge + 8, y, y))
-    drawing.marks = [
-        Mark(at_x(one.x), at_y(one.y), one.title, one.href, one.callout, kind=one.kind)
-        for one in milestones
-        if one.y >= bottom
-    ]
-    drawing.marks = uncrowded(drawing.marks)
+    placed = ((at_x(one.x), at_y(one.y), one) for one in milestones if one.y >= bottom)
+    drawing.marks = [Mark(x, y, one.title(), one.href, one.callout, kind=one.kind) for x, y, one in uncrowded(placed)]
     place_callouts(drawing)
     spread(
         [*drawing.labels, *drawing.baselines],

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
 from webapp.experiments.annotation import Annotation, Role, annotate
 from webapp.experiments.models import Algorithm as Row
 
 TITLES = dict(zip(COMPONENT_FUNCTIONS, ("Setup", "Predict", "Learn"), strict=True))
+KEPT = 256
 COMMENTS = {"predict": "v0: features", "learn": "s0: label"}
 
 _TOKEN = re.compile(
@@ -113,14 +115,32 @@ def annotated(
 
     knockouts: as a measurement has them.
     """
-    algorithm = Algorithm.from_json(row.program)
+    functions, annotation = _annotated(_Stored(row), features_size, get_language())
+    return _with_knocks(functions, knockouts), annotation
+
+
+class _Stored:
+    """A stored program that counts as equal to any of the same digest: the first pages show the same few over and over."""
+
+    def __init__(self, row: Row):
+        self.row, self.digest = row, bytes(row.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Stored) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@lru_cache(maxsize=KEPT)
+def _annotated(stored: _Stored, features_size: int | None, _language: str | None):
+    """Return a program's listings, which nobody may change, and its annotation. _language: that the shapes are named in."""
+    algorithm = Algorithm.from_json(stored.row.program)
     masks = _live_masks(algorithm)
-    annotation = annotate(row, algorithm, masks)
-    all_knocks = _knocks(algorithm, masks, knockouts)
+    annotation = annotate(stored.row, algorithm, masks)
     functions = []
     for index, (name, function, mask) in enumerate(zip(COMPONENT_FUNCTIONS, algorithm.functions, masks, strict=True)):
         roles = iter(annotation.roles[index] if annotation else ())
-        knocks = all_knocks[name]
         lines = [
             CodeLine(
                 number,
@@ -128,7 +148,6 @@ def annotated(
                 live,
                 next(roles, None) if live else None,
                 shape_words(one.info.output, features_size),
-                knocks[number - 1],
             )
             for number, (one, live) in enumerate(zip(function, mask, strict=True), start=1)
         ]
@@ -136,22 +155,25 @@ def annotated(
     return functions, annotation
 
 
-def _knocks(algorithm: Algorithm, masks: Sequence[Sequence[bool]], knockouts: Mapping[str, Any] | None):
-    """Return what is known of each line's knock-out, by function; None for lines without effect."""
-    if knockouts is None or [len(knockouts.get(name, ())) for name in COMPONENT_FUNCTIONS] != [
-        len(function) for function in algorithm.functions
-    ]:
-        return {name: [None] * len(function) for name, function in zip(COMPONENT_FUNCTIONS, algorithm.functions)}
+def _with_knocks(functions: Sequence[Listing], knockouts: Mapping[str, Any] | None) -> list[Listing]:
+    """Return the listings with what is known of each line's knock-out beside it, but for lines without effect."""
+    if knockouts is None or any(len(knockouts.get(one.name, ())) != len(one.lines) for one in functions):
+        return list(functions)
     largest = max((-row[0] for name in COMPONENT_FUNCTIONS for row in knockouts[name]), default=0.0)
-    return {
-        name: [
-            Knock(row[0], row[1], round(100 * max(-row[0], 0.0) / largest, 1) if largest > 0 else 0.0, *row[2:3])
-            if live
-            else None
-            for row, live in zip(knockouts[name], mask)
-        ]
-        for name, mask in zip(COMPONENT_FUNCTIONS, masks)
-    }
+
+    def knock(row: Sequence) -> Knock:
+        return Knock(row[0], row[1], round(100 * max(-row[0], 0.0) / largest, 1) if largest > 0 else 0.0, *row[2:3])
+
+    return [
+        replace(
+            one,
+            lines=[
+                replace(line, knock=knock(row)) if line.live else line
+                for line, row in zip(one.lines, knockouts[one.name])
+            ],
+        )
+        for one in functions
+    ]
 
 
 def shape_words(kind: str, features_size: int | None) -> str:

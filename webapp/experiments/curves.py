@@ -200,6 +200,10 @@ def _binned(chosen: Sequence[tuple[tuple, list]], after: int, width: float) -> I
 
 
 def _point(inside: list[tuple[tuple, list]]) -> Point:
+    if len(inside) == 1:  # as nearly all are of a search of minutes
+        ((row, sums),) = inside
+        return Point(sums[0], row[2], *sums[2:])
+
     def mean(column: int) -> float | None:
         values = [sums[column] for _row, sums in inside if sums[column] is not None]
         return sum(values) / len(values) if values else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,13 @@ class Drawing:
     marks: list[Mark] = field(default_factory=list)
 
 
-def uncrowded(marks: list[Mark]) -> list[Mark]:
-    """Leave out marks that would cover the one before, except those with a call-out."""
-    kept: list[Mark] = []
-    for mark in marks:
-        if kept and not mark.callout and math.hypot(mark.x - kept[-1].x, mark.y - kept[-1].y) < 9:
+def uncrowded(placed: Iterable[tuple[float, float, Any]]) -> list[tuple[float, float, Any]]:
+    """Leave out of (x, y, point) the points that would cover the one before, except those with a call-out."""
+    kept: list[tuple[float, float, Any]] = []
+    for x, y, one in placed:
+        if kept and not one.callout and math.hypot(x - kept[-1][0], y - kept[-1][1]) < 9:
             continue
-        kept.append(mark)
+        kept.append((x, y, one))
     return kept
 
 

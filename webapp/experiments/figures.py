@@ -315,7 +315,7 @@ def _motif_milestone(
     return charts.Milestone(
         x=one["birth"],
         y=max(one["score"] if one["score"] is not None else floor, floor),
-        title=_("Step %(n)d: from here on with %(motifs)s") % {"n": number, "motifs": listed},
+        title=lambda: _("Step %(n)d: from here on with %(motifs)s") % {"n": number, "motifs": listed},
         callout=f"{listed} {charts.signed(gains[number])}" if number in called else listed,
         href=f"#step-{number}" if is_listed else "",
         kind="motif",
@@ -328,8 +328,10 @@ def _gain_milestone(
     return charts.Milestone(
         x=step.birth,
         y=max(step.score if step.score is not None else floor, floor),
-        title=_("Step %(n)d, %(what)s: %(gain)s")
-        % {"n": step.number, "what": describe.mutation_words(step.mutation), "gain": charts.signed(step.gain)},
+        title=lambda: (
+            _("Step %(n)d, %(what)s: %(gain)s")
+            % {"n": step.number, "what": describe.mutation_words(step.mutation), "gain": charts.signed(step.gain)}
+        ),
         callout=charts.signed(gains[step.number]) if step.number in called else "",
         href=f"#step-{step.number}",
     )

@@ -26,11 +26,12 @@ from webapp.experiments import words
 from webapp.experiments.models import Discovery, Search, Star, Tag
 from webapp.experiments.services.gallery import searchable
 from webapp.experiments.services.marks import tag_name
+from webapp.experiments.specs import as_text
 
 PER_PAGE = 24
 NOT_SHOWN = (
     "words", "text", "facets", "algorithm__program", "find__diff", "find__select_scores", "find__final_scores",
-    "find__search__baselines", "find__search__owner__password",
+    "find__search__spec", "find__search__baselines", "find__search__owner__password",
 )  # fmt: skip
 """Columns that are long, and that no row of the gallery prints."""
 
@@ -212,13 +213,14 @@ def _forms(marks: QuerySet) -> QuerySet:
 
 
 def page(user, wish: Wish, *, per_page: int = PER_PAGE) -> Page:
-    """Return the page that a wish asks for, in two queries however many rows there are."""
+    """Return the page that a wish asks for, in two queries however many rows there are; each with its search's `spec_text`."""
     rows = discoveries(user, wish)
     # A number may be some seconds old: to ask each row's search for it would cost more than all else.
     total = _asked_for(user, wish)[: COUNTED + 1].count()
     backwards = bool(wish.before)
     found = list(
         _from_place(rows, wish, backwards)
+        .annotate(spec_text=as_text("find__search__spec"))
         .select_related("algorithm", "find__search__owner")
         .defer(*NOT_SHOWN)[: per_page + 1]
     )
@@ -241,6 +243,7 @@ def best() -> Discovery | None:
     """Return the public discovery that does best against the linear model on unseen classification tasks, or else on any."""
     rows = discoveries(AnonymousUser(), Wish()).filter(merit__gte=-1).order_by("-merit", "-id")
     rows = rows.select_related("algorithm", "find__search")
+    rows = rows.defer("words", "text", "facets", "find__diff", "find__select_scores")
     return rows.filter(facets__contains=["task:projected"]).first() or rows.first()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django import forms
 from django.http import Http404
@@ -11,6 +11,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from engine.datasets import DatasetError, dataset_names
+from engine.ops import OpInfo
 from engine.presets import preset_names
 from engine.search_space import op_groups
 from engine.spec import SearchSpec, SpecError
@@ -32,9 +33,9 @@ SHOWN = "shown"
 """Name of the hidden field that says what the fields were shown for: the preset's key and the data set."""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Item:
-    """A field of the specification as the template needs it."""
+    """A field of the specification as the template needs it. chosen: names of the ops, of a field of those."""
 
     leaf: Leaf
     label: str
@@ -43,14 +44,29 @@ class Item:
     value: str
     error: str = ""
     is_changed: bool = False
-    op_groups: list = field(default_factory=list)
-    ops_count: int = 0
+    chosen: frozenset[str] = frozenset()
 
     @property
     def options(self) -> list[tuple[str, str]]:
         """Values to choose from, each with its words."""
         names = self.leaf.choices if self.leaf.kind == "choice" else ("yes", "no")
         return [(one, value_label(self.leaf, one)) for one in names]
+
+    @property
+    def ops_count(self) -> int:
+        return len(self.chosen)
+
+    @property
+    def op_groups(self) -> list[tuple[str, list[tuple[OpInfo, bool]], int]]:
+        """Title, ops with whether they are chosen, and how many are, of each group."""
+        return [
+            (
+                title,
+                [(info, info.op.name in self.chosen) for info in infos],
+                sum(info.op.name in self.chosen for info in infos),
+            )
+            for title, infos in op_groups()
+        ]
 
     @property
     def default_words(self) -> str:
@@ -136,7 +152,8 @@ class LaunchForm(forms.Form):
             self.fields["seed"].initial = self.extra.seed
         if not user.is_authenticated:
             self.fields["visibility"].choices = [one for one in Search.Visibility.choices if one[0] != "private"]
-        for leaf in self.leaves:
+        # They take what is sent and the errors in it; what the form shows of them comes from the specification.
+        for leaf in self.leaves if self.is_bound else ():
             self.fields[leaf.path] = forms.CharField(required=False, strip=False)
         for one in ("title", "seed", "repeats", "grid", "toml"):
             self.fields[one].widget.attrs["autocomplete"] = "off"
@@ -201,6 +218,9 @@ class LaunchForm(forms.Form):
         self.spec = spec
 
     def _json(self, key: str, data: str) -> dict:
+        return self._spec(key, data).to_json()
+
+    def _spec(self, key: str, data: str) -> SearchSpec:
         """Return the specification of a base, on other data if asked."""
         spec = base_of(key, self.user, toml=self.data.get("toml", "")).spec
         if data and data in self.data_names:
@@ -210,7 +230,7 @@ class LaunchForm(forms.Form):
                 raise SpecError("data", str(error)) from None
             except SpecError as error:
                 raise SpecError("data", str(error)) from None
-        return spec.to_json()
+        return spec
 
     def _sent(self) -> dict:
         sent = {}
@@ -245,8 +265,10 @@ class LaunchForm(forms.Form):
 
     def first_error(self) -> str:
         """Return what is wrong first, with the field's label."""
+        if not self.is_bound:
+            return ""
         labels = {leaf.path: words_of(leaf)[0] for leaf in self.leaves}
-        for name, errors in self.errors.items() if self.is_bound else ():
+        for name, errors in self.errors.items():
             label = labels.get(name) or (self.fields[name].label if name in self.fields else "")
             return f"{label}: {errors[0]}" if label else str(errors[0])
         return ""
@@ -259,27 +281,27 @@ class LaunchForm(forms.Form):
         return str(self["preset"].value() or ""), str(self["data"].value() or "")
 
     @cached_property
-    def shown_json(self) -> dict:
-        """The JSON of what is chosen, without changes; that of the first preset where the choice is at fault."""
+    def _shown(self) -> tuple[str, SearchSpec]:
+        """What is chosen and its specification, without changes; the first preset where the choice is at fault."""
         try:
-            return self._json(*self.chosen)
+            return "|".join(self.chosen), self._spec(*self.chosen)
         except (SpecError, Http404):
-            return self._json(FIRST_PRESETS[0], "")
+            return f"{FIRST_PRESETS[0]}|", self._spec(FIRST_PRESETS[0], "")
 
     @property
     def shown_key(self) -> str:
-        try:
-            self._json(*self.chosen)
-        except (SpecError, Http404):
-            return f"{FIRST_PRESETS[0]}|"
-        return "|".join(self.chosen)
+        return self._shown[0]
+
+    @cached_property
+    def shown_json(self) -> dict:
+        return self._shown[1].to_json()
 
     @property
     def shown_spec(self) -> SearchSpec | None:
         """The specification as it stands, None while something is wrong with it."""
         if self.is_bound:
             return getattr(self, "spec", None) if self.is_valid() else None
-        return SearchSpec.from_json(self.shown_json)
+        return self._shown[1]
 
     def groups(self) -> list[tuple[str, str, list[Block]]]:
         """Return (key, title, blocks) of each group of fields."""
@@ -299,26 +321,17 @@ class LaunchForm(forms.Form):
     def _item(self, leaf: Leaf, data: dict) -> Item:
         label, meaning = words_of(leaf)
         error = (self.errors.get(leaf.path) or [""])[0] if self.is_bound else ""
-        default = spec_fields.shown(leaf, self.shown_json)
-        value = (
-            self.data[leaf.path]
-            if error and leaf.kind != "ops" and leaf.path in self.data
-            else spec_fields.shown(leaf, data)
-        )
-        item = Item(leaf, label, meaning, default, value, error, is_changed=leaf.path in self._changed)
+        is_changed = leaf.path in self._changed
         if leaf.kind == "ops":
-            chosen = set(spec_fields.value_at(data, leaf.path) or ())
-            was = set(spec_fields.value_at(self.shown_json, leaf.path) or ())
-            item.ops_count, item.default = len(chosen), str(len(was))
-            item.op_groups = [
-                (
-                    title,
-                    [(info, info.op.name in chosen) for info in infos],
-                    sum(info.op.name in chosen for info in infos),
-                )
-                for title, infos in op_groups()
-            ]
-        return item
+            chosen = frozenset(spec_fields.value_at(data, leaf.path) or ())
+            was = frozenset(spec_fields.value_at(self.shown_json, leaf.path) or ())
+            return Item(leaf, label, meaning, str(len(was)), "", error, is_changed, chosen)
+        default = spec_fields.shown(leaf, self.shown_json)
+        if error and leaf.path in self.data:
+            value = self.data[leaf.path]
+        else:
+            value = default if data is self.shown_json else spec_fields.shown(leaf, data)
+        return Item(leaf, label, meaning, default, value, error, is_changed)
 
     def changed_count(self) -> int:
         return len(self._changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +20,8 @@ from webapp.experiments.models import Island, Search
 from webapp.experiments.specs import read_spec
 
 FEED_LENGTH = 8
+NOT_IN_FEED = ("select_scores", "final_scores", "algorithm__program", "algorithm__canonical_digest")
+"""Columns of finds that the feed prints nothing of."""
 LOG_LENGTH = 30
 CALLOUTS = 4
 ISLANDS_SHOWN = 240
@@ -104,7 +106,7 @@ class LivePage:
 
     @cached_property
     def _finds(self) -> list:
-        return list(queries.improvements(self.search, limit=FEED_LENGTH))
+        return list(queries.improvements(self.search, limit=FEED_LENGTH).defer(*NOT_IN_FEED))
 
     @cached_property
     def _log_lines(self) -> list[log.Line]:
@@ -228,7 +230,7 @@ def _curve_words(search: Search, spec: SearchSpec) -> dict:
         "baselines": describe.baselines_of(search),
         # Where experiments follow each other every few thousand programs, what their populations score goes up and down with them.
         "restarts": bool(spec.stages), "population": _("scores of the population"),
-        "title": _("Best, median and mean %(name)s") % {"name": name},
+        "title": _("Best, median and mean %(name)s") % {"name": name}, "best_title": _("Best %(name)s") % {"name": name},
         "score": _("%(name)s on the search tasks") % {"name": name},
         "best": _("best"), "median": _("median"), "mean": _("mean"), "programs": _("programs tried"), "seconds": _("seconds"),
         "rate": _("programs a second"), "hits": _("share answered without evaluating"), "equivalent": _("equivalent"), "equal": _("equal"), "cut": _("hurdle"), "distinct": _("distinct behaviours"),
@@ -238,26 +240,27 @@ def _curve_words(search: Search, spec: SearchSpec) -> dict:
     }  # fmt: skip
 
 
+def _find_words(find: queries.Rise) -> str:
+    words = ngettext("%(score)s after %(n)s program", "%(score)s after %(n)s programs", find.individuals)
+    return words % {"score": charts.score_text(find.score), "n": describe.count(find.individuals)}
+
+
 def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark_finds: bool) -> charts.Chart:
     # An island's finds are counted by its own programs, not by those of all.
-    finds = [
-        (find.individuals, find.score, find.previous_score, find.algorithm.permalink)
-        for find in (queries.milestones(search) if mark_finds else ())
-    ]
-    gains = sorted((score - previous for _, score, previous, _ in finds if previous is not None), reverse=True)
+    finds = queries.milestones(search) if mark_finds else []
+    gains = sorted((find.score - find.previous for find in finds if find.previous is not None), reverse=True)
     smallest = gains[min(CALLOUTS, len(gains)) - 1] if gains else 1.0
     milestones = [
         charts.Milestone(
-            x=individuals,
-            y=score,
-            title=ngettext("%(score)s after %(n)s program", "%(score)s after %(n)s programs", individuals)
-            % {"score": charts.score_text(score), "n": describe.count(individuals)},
-            callout=charts.signed(score - previous)
-            if previous is not None and score - previous >= max(smallest, 0.005)
+            x=find.individuals,
+            y=find.score,
+            title=partial(_find_words, find),
+            callout=charts.signed(find.score - find.previous)
+            if find.previous is not None and find.score - find.previous >= max(smallest, 0.005)
             else "",
-            href=f"/a/{permalink}",
+            href=f"/a/{find.permalink}",
         )
-        for individuals, score, previous, permalink in finds
+        for find in finds
     ]
     name = describe.score_name(spec)
     last = points[-1]
@@ -267,10 +270,15 @@ def _chart(search: Search, spec: SearchSpec, points: list[curves.Point], *, mark
     title = (
         _("Best %(name)s against programs tried") if spec.stages else _("Best and mean %(name)s against programs tried")
     )
+    said = (
+        _("Best %(best)s after %(n)s programs.")
+        if spec.stages
+        else _("Best %(best)s and population mean %(mean)s after %(n)s programs.")
+    )
     return charts.build(
         id="curve",
         title=title % {"name": name},
-        description=_("Best %(best)s and population mean %(mean)s after %(n)s programs.")
+        description=said
         % {
             "best": charts.score_text(last.best),
             "mean": charts.score_text(last.mean),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from django.db import connection
 from django.db.models import Case, F, Q, QuerySet, When
 
 from engine.spec import SearchSpec
 from webapp.experiments import access, lineage
 from webapp.experiments.models import Algorithm, Evaluation, Find, Measurement, Search
+from webapp.experiments.specs import as_text
 
 MILESTONES = 200
 FINDS_SHOWN = 50
@@ -20,14 +23,18 @@ def chance(spec: SearchSpec) -> float:
 
 
 NOT_LISTED = (
-    "baselines", "study_values", "best__select_scores", "best__final_scores", "best__diff", "best__algorithm__program",
+    "spec", "baselines", "study_values", "best__select_scores", "best__final_scores", "best__diff", "best__algorithm__program",
 )  # fmt: skip
 """What no list of searches shows; reading it would take longer than all the rest of a row."""
 
 
 def searches_for(user, *, state: str = "") -> QuerySet[Search]:
-    """Return the listed searches with their best find, newest first; of one group of states, or the user's own ("mine"), if asked."""
-    searches = access.listed_searches(user).select_related("best__algorithm", "owner").defer(*NOT_LISTED)
+    """Return the listed searches with their best find, newest first; of one group of states, or the user's own ("mine"), if asked.
+
+    spec_text: the specification as read_text takes it.
+    """
+    searches = access.listed_searches(user).annotate(spec_text=as_text("spec"))
+    searches = searches.select_related("best__algorithm", "owner").defer(*NOT_LISTED)
     groups = {
         "running": Search.ACTIVE,
         "paused": (Search.State.PAUSED,),
@@ -47,6 +54,7 @@ def discoveries_for(user) -> QuerySet[Search]:
         access.listed_searches(user)
         .filter(best__isnull=False)
         .select_related("best__algorithm", "result__algorithm")
+        .defer(*(f"{find}__{name}" for find in ("best", "result") for name in ("diff", "select_scores")))
         .order_by("-created_at", "-id")
     )
 
@@ -107,24 +115,40 @@ def improvements(search: Search, *, limit: int | None = None) -> QuerySet[Find]:
     return finds[:limit] if limit else finds
 
 
-def milestones(search: Search, *, island_index: int | None = None, after: int = 0) -> list[Find]:
+class Rise(NamedTuple):
+    """What a chart says of a find that raised the best score. previous: the best before it, None for the first one."""
+
+    individuals: int
+    birth: int
+    seconds: float
+    score: float
+    previous: float | None
+    permalink: str
+
+
+def milestones(search: Search, *, island_index: int | None = None, after: int = 0) -> list[Rise]:
     """Return the finds that raised the best score most, in order: as many as a chart can show."""
     finds = improvements(search).filter(individuals__gt=after, score__isnull=False)
     if island_index is not None:
         finds = finds.filter(island__index=island_index)
     # The first one of all has no gain; it is where the curve begins.
     largest = finds.order_by((F("score") - F("previous_score")).desc(nulls_first=True))[:MILESTONES]
-    return sorted(largest, key=lambda find: (find.individuals, find.birth))
+    columns = ("individuals", "birth", "seconds", "score", "previous_score", "algorithm__permalink")
+    return sorted(Rise(*row) for row in largest.values_list(*columns))
 
 
 def finds_of(user, algorithm: Algorithm) -> list[Find]:
     """Return where the user may see that the program was found: first where it was tested on unseen tasks, then the best score."""
-    return list(
+    finds = list(
         access.readable_finds(user)
         .filter(algorithm=algorithm)
-        .select_related("search", "island")
+        .select_related("search")
+        .defer("diff", "search__study_values")
         .order_by(F("final_score").desc(nulls_last=True), F("score").desc(nulls_last=True), "found_at")[:FINDS_SHOWN]
     )
+    for find in finds:
+        find.algorithm = algorithm
+    return finds
 
 
 def evaluations_of(finds: list[Find]) -> list[Evaluation]:
@@ -148,14 +172,17 @@ def related_algorithms(user, finds: list[Find], *, leave_out: list[str], limit: 
 
 
 def measurement_of(finds: list[Find]) -> Measurement | None:
-    """Return the measurement of these finds that has data, or else any, in the order of finds_of."""
-    return (
-        Measurement.objects.filter(find__in=[find.pk for find in finds])
-        .select_related("find__search")
+    """Return the measurement of these finds that has data, or else any, in the order of finds_of; with its find filled in."""
+    by_id = {find.pk: find for find in finds}
+    found = (
+        Measurement.objects.filter(find__in=by_id)
         .alias(waits=Case(When(data__isnull=True, then=1), default=0))
         .order_by("waits", F("find__final_score").desc(nulls_last=True), F("find__score").desc(nulls_last=True), "find")
         .first()
     )
+    if found is not None:
+        found.find = by_id[found.find_id]
+    return found
 
 
 def same_algorithms(user, algorithm: Algorithm) -> list[Algorithm]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 from engine import spec as engine_spec
@@ -47,9 +48,10 @@ class Leaf:
         return self.path.rpartition(".")[2]
 
 
-def leaves() -> list[Leaf]:
+@lru_cache(maxsize=1)
+def leaves() -> tuple[Leaf, ...]:
     """Return every field of a search's specification that a form may change, in the engine's order."""
-    return list(_leaves(SearchSpec, ""))
+    return tuple(_leaves(SearchSpec, ""))
 
 
 def _leaves(cls: type, prefix: str) -> Iterator[Leaf]:
@@ -182,7 +184,7 @@ def _number(text: str, kind: str) -> Any:
 
 
 def applied(
-    base: Mapping, shown_for: Mapping, sent: Mapping[str, Any], *, all_leaves: list[Leaf]
+    base: Mapping, shown_for: Mapping, sent: Mapping[str, Any], *, all_leaves: Sequence[Leaf]
 ) -> tuple[dict, set[str]]:
     """Return the base's JSON with what the sender changed, and the paths changed.
 

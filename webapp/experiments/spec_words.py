@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from django.utils.translation import gettext_lazy as _
 
@@ -106,7 +107,7 @@ def value_label(leaf: Leaf, shown: str) -> str:
     return f"{words} ({shown})" if leaf.kind == "choice" and shown not in words else words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
     """Fields that stand together. prefixes: of the paths it takes. folded: behind a heading of its own."""
 
@@ -154,6 +155,7 @@ SECTIONS = (
 )
 
 
+@cache
 def section_of(leaf: Leaf) -> Section:
     """Return where a field stands; the first section that takes it."""
     return next(one for one in SECTIONS if leaf.path.startswith(one.prefixes))

@@ -6,6 +6,9 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
 from engine.spec import SearchSpec
 from webapp.experiments.models import Search
 
@@ -14,7 +17,12 @@ KEPT = 512
 
 def read_spec(data: dict[str, Any]) -> SearchSpec:
     """Return a stored specification; the same object for the same data, so nobody may change it. Raises SpecError."""
-    return _read(json.dumps(data))
+    return read_text(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
+
+
+def as_text(path: str) -> Cast:
+    """Return a stored specification, for annotate(), as the text that read_text takes: lists repeat the same few."""
+    return Cast(path, TextField())
 
 
 def task_type(search: Search) -> str:
@@ -23,5 +31,6 @@ def task_type(search: Search) -> str:
 
 
 @lru_cache(maxsize=KEPT)
-def _read(text: str) -> SearchSpec:
+def read_text(text: str) -> SearchSpec:
+    """Return a specification that is still the text it is stored as; see read_spec."""
     return SearchSpec.from_json(json.loads(text))

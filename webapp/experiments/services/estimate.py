@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.ops import OPS, Op
 from engine.spec import FunctionSpec, SearchSpec
 from webapp.experiments.models import Search
-from webapp.experiments.specs import read_spec
+from webapp.experiments.specs import KEPT, as_text, read_text
 
 BASE_BYTES = 330_000_000
 """A worker process with the engine and its kernels loaded and nothing to do."""
@@ -88,15 +90,14 @@ def _rate(spec: SearchSpec) -> tuple[float | None, int, bool]:
     """Return programs a second, from how many searches, and whether these were like it."""
     wanted, own_work = _without_limits(spec.to_json()), work(spec)
     alike, others = [], []
-    rows = Search.objects.filter(seconds__gt=2, individuals__gt=0).order_by("-pk")[:LATEST]
-    for json, births, seconds, islands in (
-        (row.spec, row.individuals, row.seconds, row.spec.get("islands", 1)) for row in rows
-    ):
-        each = seconds * islands / births
-        if _without_limits(json) == wanted:
+    rows = Search.objects.filter(seconds__gt=2, individuals__gt=0).annotate(text=as_text("spec"))
+    for text, births, seconds in rows.order_by("-pk").values_list("text", "individuals", "seconds")[:LATEST]:
+        other_json = _comparable(text)
+        each = seconds * other_json.get("islands", 1) / births
+        if other_json == wanted:
             alike.append(each)
         else:
-            other = work(read_spec(json))
+            other = _work(text)
             running = max(each - BREEDING_SECONDS, each / 10) * own_work / other if other else each
             others.append(
                 (abs(math.log(own_work / other)) if other and own_work else math.inf, BREEDING_SECONDS + running)
@@ -108,5 +109,15 @@ def _rate(spec: SearchSpec) -> tuple[float | None, int, bool]:
     return math.exp(-sum(map(math.log, chosen)) / len(chosen)), len(chosen), bool(alike)
 
 
-def _without_limits(json: Mapping) -> dict:
-    return {name: value for name, value in json.items() if name not in LIMITS}
+def _without_limits(data: Mapping) -> dict:
+    return {name: value for name, value in data.items() if name not in LIMITS}
+
+
+@lru_cache(maxsize=KEPT)
+def _comparable(text: str) -> dict:
+    return _without_limits(json.loads(text))
+
+
+@lru_cache(maxsize=KEPT)
+def _work(text: str) -> float:
+    return work(read_text(text))

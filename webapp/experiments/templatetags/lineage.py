@@ -18,6 +18,8 @@ register = template.Library()
 @register.simple_tag
 def diff(lines) -> SafeString:
     """Print the lines of a diff."""
+    if not lines:
+        return SafeString("")
     signs = {"+": ("added", _("added in")), "−": ("removed", _("removed from"))}
     parts, before = [], ""
     for one in lines:
@@ -61,3 +63,21 @@ def step(entry) -> SafeString:
         words = _("an empty program")
         lines = f'<div class="diff"><p class="meta">{escape(words)}</p></div>'
     return SafeString(f'<div class="step" id="step-{one.number}">{head}{lines}</div>')
+
+
+@register.simple_tag
+def entries(told, all_steps: str) -> SafeString:
+    """Print steps and neutral stretches; all_steps: the address of the page that has every step."""
+    return SafeString("".join(step(one) if one["kind"] == "step" else _neutral(one, all_steps) for one in told))
+
+
+def _neutral(entry, all_steps: str) -> str:
+    stretch = entry["stretch"]
+    words = ngettext("%(shown)s neutral step", "%(shown)s neutral steps", stretch.count)
+    words %= {"shown": describe.count(stretch.count)}
+    copies = ""
+    if stretch.copies:
+        said = ngettext("%(shown)s of them an unchanged copy", "%(shown)s of them unchanged copies", stretch.copies)
+        copies = f'<span class="meta">{escape(said % {"shown": describe.count(stretch.copies)})}</span>'
+    address = f"{escape(all_steps)}?page={entry['page']}#step-{stretch.first}"
+    return f'<div class="neutral"><a href="{address}">{escape(words)}</a>{copies}</div>'

@@ -12,8 +12,8 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from engine.algorithm import Algorithm as Program
-from engine.canonical import canonical
 from webapp.experiments import access, code, comparison, describe, figures, queries, svg, words
+from webapp.experiments.annotation import canonical_form
 from webapp.experiments.specs import read_spec
 from webapp.experiments.views import downloads
 
@@ -106,7 +106,7 @@ def _entry(request, row) -> dict[str, Any]:
         "features_size": features_size,
         "title": words.title(row, annotation, spec),
         "motifs": [words.motif(name) for name in (annotation.motifs if annotation else ())],
-        "program": canonical(Program.from_json(row.program)),
+        "program": canonical_form(Program.from_json(row.program)),
         "measurement": measurement,
         "scores": {entry["role"]: entry for entry in figures.scores(find, spec, measurement)} if find and spec else {},
         "task_words": describe.task_words(spec.search_tasks) if spec else "",

@@ -14,7 +14,7 @@ from engine.ops import OPS
 from engine.spec import SearchSpec
 from webapp.experiments import charts, describe, gallery, words
 from webapp.experiments.services.gallery import annotation_of
-from webapp.experiments.specs import read_spec
+from webapp.experiments.specs import read_text
 
 COLUMNS = (
     ("", gettext_lazy("Algorithm"), ""),
@@ -73,7 +73,7 @@ def discoveries(request):
 
 def _row(row) -> dict:
     search = row.find.search
-    spec = read_spec(search.spec)
+    spec = read_text(row.spec_text)
     annotation = annotation_of(row.model, row.learning, row.motifs)
     return {
         "discovery": row,

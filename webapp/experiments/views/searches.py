@@ -15,7 +15,7 @@ from webapp.experiments import access, charts, curves, describe, queries, reprod
 from webapp.experiments.live_page import LivePage, end_of_curve
 from webapp.experiments.models import CurvePoint
 from webapp.experiments.settings_table import settings_of
-from webapp.experiments.specs import read_spec
+from webapp.experiments.specs import read_text
 from webapp.lib.csv_table import to_csv
 
 PER_PAGE = 30
@@ -41,7 +41,7 @@ def search_list(request):
     lines = queries.best_scores([search.pk for search in page])
     rows = []
     for search in page:
-        spec = read_spec(search.spec)
+        spec = read_text(search.spec_text)
         spark = charts.sparkline(lines[search.pk], x_end=search.individuals, y_floor=queries.chance(spec))
         rows.append({"search": search, "spark": spark})
     return render(
@@ -107,7 +107,7 @@ def search_curve(request, search_id: int):
         {
             "points": [point.as_list() for point in found],
             "finds": [
-                [find.individuals, find.seconds, find.score, f"/a/{find.algorithm.permalink}"]
+                [find.individuals, find.seconds, find.score, f"/a/{find.permalink}"]
                 for find in queries.milestones(search, island_index=island, after=after or 0)
             ],
             "active": search.is_active,
