@@ -35,16 +35,17 @@ FAN: Mapping[str, Any] = {"newcomers": 1.0, "mutations": {**dict.fromkeys(BUILDI
 def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     """Return what makes a search one of Ab Ovo's, as fields of SearchSpec; docs/search.md explains each and why.
 
-    Three scouts begin with nothing, in short programs; then what can be added to the best of their finds is tried; all that twice.
-    Then the same is tried with the best of all finds, and that is improved; and over again.
+    Four scouts begin with nothing, in short programs; then what can be added to the best of their finds is tried, and to the best
+    of all finds; then that is improved; and over again.
     """
+    strict = {"hurdle": {"percentile": 90.0}}
     scout = {
-        **_lengths(2, 3, 6), "mutations": dict(SCOUTING), "price": 0.02, "newcomers": 0.2, "stop": {"stagnation": 5000},
+        **_lengths(2, 3, 6), "mutations": dict(SCOUTING), **strict, "price": 0.02, "newcomers": 0.2,
+        "stop": {"stagnation": 5000},
     }  # fmt: skip
-    fan = {**FAN, "stop": {"max_individuals": 15_000}}
+    fan = {**FAN, **strict, "stop": {"max_individuals": 15_000}}
     fresh, best = {"start": "fresh", **_lengths(4, 6, 12), **fan}, {"start": "best", **_lengths(5, 8, 16), **fan}
-    improve = {"start": "best", "stop": {"stagnation": 4000}}
-    return {**_staged(), "hurdle": hurdle, "stages": (*[*[scout] * 3, fresh] * 2, best, improve)}
+    return {**_staged(), "hurdle": hurdle, "stages": (*[scout] * 4, fresh, best, {"start": "best"})}
 
 
 def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:

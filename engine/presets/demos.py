@@ -50,7 +50,7 @@ def digits() -> SearchSpec:
         learn=FunctionSpec(arithmetic, 1, 23),
         initial="empty", mutation_probability=0.9, fec=FecSpec(),
         stop=StopSpec(max_seconds=180.0, stagnation=12_000, max_experiments=100_000),
-        **ab_ovo(HurdleSpec(percentile=90.0, train_examples=100, valid_examples=60)),
+        **ab_ovo(HurdleSpec(train_examples=100, valid_examples=60)),
     )  # fmt: skip
 
 

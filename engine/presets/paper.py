@@ -198,7 +198,7 @@ def _baseline_of_ours(dataset: str, shown: str) -> SearchSpec:
         description=f"Space, tasks and empty start of the published baseline script: pairs of {shown} classes in 16 dimensions, "
         "10 tasks, the ops of a 2-layer net and no others; 36 pairs are searched on, 9 held out. Searched Ab Ovo’s way "
         f"(docs/search.md). Scaled: {_SUBSET}.",
-        **ab_ovo(HurdleSpec(percentile=90.0, train_examples=600, valid_examples=400)),
+        **ab_ovo(HurdleSpec(train_examples=600, valid_examples=400)),
         stop=replace(base.stop, stagnation=12_000, max_experiments=100_000),
     )
 
@@ -262,7 +262,7 @@ def cifar10_all_ops() -> SearchSpec:
         title="From nothing, all ops, on CIFAR-10, Ab Ovo’s way",
         description="Space, tasks and empty start of cifar10-from-scratch, searched Ab Ovo’s way (docs/search.md); mean over tasks.",
         fitness_combination="mean", constant_rule="reference", final_seeds=1,
-        **ab_ovo(HurdleSpec(percentile=90.0, train_examples=400, valid_examples=500)),
+        **ab_ovo(HurdleSpec(train_examples=400, valid_examples=500)),
         stop=replace(base.stop, stagnation=12_000, max_experiments=100_000),
     )  # fmt: skip
 
