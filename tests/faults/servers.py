@@ -51,7 +51,8 @@ class Broker:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.port, self.node = _free_port(), f"abovo-{os.getpid()}@localhost"
+        self.port = _free_port()
+        self.node = f"abovo-{os.getpid()}-{self.port}@localhost"  # two of a process may run at a time
         self.process: subprocess.Popen | None = None
 
     @property
