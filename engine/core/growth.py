@@ -234,8 +234,8 @@ def _operand(state, space, code, lengths, function, row, kind, labelled, own, hu
             register = _labelled_register(state, space, code, lengths, row, kind, own)
             if register >= 0:
                 return register
-        elif kind == 1 and below(state, 3) > 0:
-            return 0  # the example, which most of what can be added to a learner is about
+        elif kind == 1 and below(state, 3) == 0:
+            return 0
         else:
             return computed_register(state, space, code, lengths, space.analysis.live, kind)
     needed_before(code, lengths, space.starts, space.first, space.analysis, function, row)

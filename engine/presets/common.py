@@ -28,7 +28,11 @@ BUILDING: Mapping[str, float] = {
     "grow": 0.0, "branch": 4.0, "train": 1.0, "graft": 0.0, "bypass": 0.5, "rewire": 0.3, "tune": 1.0,
 }  # fmt: skip
 """Mutations of what starts from a find: mostly those that add what belongs together."""
-FAN: Mapping[str, Any] = {"newcomers": 1.0, "mutations": {**dict.fromkeys(BUILDING, 0.0), "branch": 1.0}}
+FAN: Mapping[str, Any] = {
+    "newcomers": 1.0,
+    "mutations": {**dict.fromkeys(BUILDING, 0.0), "branch": 1.0},
+    "stop": {"stagnation": 20_000},
+}
 """A stage that searches the neighbourhood of one program, by one way of adding to it."""
 
 
@@ -38,14 +42,13 @@ def ab_ovo(hurdle: HurdleSpec) -> dict[str, Any]:
     Four scouts begin with nothing, in short programs; then what can be added to the best of their finds is tried, and to the best
     of all finds; then that is improved; and over again.
     """
-    strict = {"hurdle": {"percentile": 90.0}}
     scout = {
-        **_lengths(2, 3, 6), "mutations": dict(SCOUTING), **strict, "price": 0.02, "newcomers": 0.2,
+        **_lengths(2, 3, 6), "mutations": dict(SCOUTING), "hurdle": {"percentile": 90.0}, "price": 0.02, "newcomers": 0.2,
         "stop": {"stagnation": 5000},
     }  # fmt: skip
-    fan = {**FAN, **strict, "stop": {"max_individuals": 15_000}}
-    fresh, best = {"start": "fresh", **_lengths(4, 6, 12), **fan}, {"start": "best", **_lengths(5, 8, 16), **fan}
-    return {**_staged(), "hurdle": hurdle, "stages": (*[scout] * 4, fresh, best, {"start": "best"})}
+    recent = {"start": "recent", **_lengths(4, 6, 12), **FAN}
+    best = {"start": "best", **_lengths(5, 8, 16), **FAN}
+    return {**_staged(), "hurdle": hurdle, "stages": (*[scout] * 4, recent, best, {"start": "best"})}
 
 
 def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:
@@ -57,9 +60,7 @@ def building_on_finds(*, scouts_learn: int) -> dict[str, Any]:
     scout = {
         "learn": {"max_size": scouts_learn}, "mutations": dict(SCOUTING), "price": 0.02, "newcomers": 0.2,
     }  # fmt: skip
-    fan = {
-        "start": "recent", **FAN, "mutations": {**FAN["mutations"], "train": 1.0}, "stop": {"stagnation": 20_000},
-    }  # fmt: skip
+    fan = {"start": "recent", **FAN, "mutations": {**FAN["mutations"], "train": 1.0}}
     return {**_staged(), "stages": (*[scout] * 2, *[fan, {"start": "recent"}] * 3)}
 
 

@@ -178,5 +178,5 @@ def test_stages_are_written_and_read():
     assert "stages" not in tiny().to_json()
     scout, start = spec.for_experiment(7)
     assert (start, scout.learn.max_size, scout.stop.stagnation, scout.stages) == ("initial", 6, 5000, ())
-    assert spec.for_experiment(4)[1] == "fresh"
+    assert spec.for_experiment(4)[1] == "recent"
     assert spec.for_experiment(6)[1] == "best" and spec.for_experiment(6)[0].learn == spec.learn
