@@ -1,7 +1,5 @@
 """How gunicorn serves the application; everything comes from the environment."""
 
-import gc
-
 from webapp.lib.environment import read_environment_or_exit
 
 _environment = read_environment_or_exit()
@@ -26,13 +24,7 @@ forwarded_allow_ips = "127.0.0.1,::1"
 
 
 def when_ready(_server) -> None:
-    """Load what answers requests before workers are forked, and keep the garbage collector off it.
+    """Load what answers requests before workers are forked: so it also stays shared among them."""
+    from webapp.lib.loaded import load_pages  # not before the application has set up Django
 
-    Otherwise each worker's first request waits for that, and now and then one waits a tenth of a second while the
-    collector walks over all that stays anyway. It also stays shared among the workers.
-    """
-    from django.urls import reverse
-
-    reverse("favicon")
-    gc.collect()
-    gc.freeze()
+    load_pages()

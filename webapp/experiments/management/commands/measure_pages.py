@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from webapp.experiments.models import Algorithm, Discovery, Search
+from webapp.lib.loaded import load_pages
 
 SAMPLE = 200
 """Searches and algorithms that the pages are taken from, drawn over the whole table."""
@@ -22,7 +23,7 @@ SAMPLE = 200
 class Command(BaseCommand):
     help = (
         "Ask this process for each kind of page many times, of searches and algorithms drawn at random, as somebody who "
-        "is not signed in; print milliseconds (median and 95th percentile, middleware and database included), queries "
+        "is not signed in, with everything loaded as in the web server's processes; print milliseconds (median and 95th percentile, middleware and database included), queries "
         "and compressed size. The first requests, which fill caches, are not counted."
     )
 
@@ -36,6 +37,7 @@ class Command(BaseCommand):
         if options["requests"] < 1:
             raise CommandError(f"--requests: {options['requests']} is not allowed: expected 1 or more")
         random.seed(options["seed"])
+        load_pages()
         pages = dict(_pages())
         wanted = options["page"] or [""]
         rows = []
