@@ -13,6 +13,7 @@ from webapp.lib import gunicorn_settings
 gunicorn_settings.when_ready(None)
 from django.db import connections
 assert "webapp.experiments.views.gallery" in sys.modules and "webapp.api.v1" in sys.modules
+assert "sklearn" in sys.modules, "the first to see a data set's name would wait for it"
 assert gc.get_freeze_count() > 50_000, gc.get_freeze_count()
 assert all(one.connection is None for one in connections.all()), "workers would share a connection"
 import threading

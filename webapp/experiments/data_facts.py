@@ -18,6 +18,7 @@ from engine.datasets.bundled import BUNDLED
 from webapp.experiments import access
 from webapp.experiments.describe import count
 from webapp.experiments.models import Dataset, Search
+from webapp.lib.loaded import read_before_requests
 from webapp.lib.png import data_uri, png
 
 SAMPLES = 12
@@ -145,12 +146,20 @@ def known_facts(name: str) -> dict:
     return _seen.get((name, _state(name)), {})
 
 
+def read_bundled() -> None:
+    """Look at the bundled data sets, for which scikit-learn must be loaded: seconds that nobody who asks for a page should wait."""
+    for name in BUNDLED:
+        known_facts(name)
+
+
 def searches_of(name: str) -> QuerySet[Search]:
     """Return the searches whose tasks are made of the data set."""
     return Search.objects.annotate(spec_text=Cast("spec", TextField())).filter(
         Q(spec_text__contains=f'"dataset":"{name}"')
     )
 
+
+read_before_requests(read_bundled)
 
 _seen: dict[tuple, dict] = {}
 
