@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +81,12 @@ def check_section(section: Section) -> Checked:
     return Checked(head, islands, finds, individuals, points, events)
 
 
-def check_scores(head: Head, finds: Sequence[BundledFind], *, sample: int = SAMPLE) -> ScoreCheck:
+def check_scores(
+    head: Head, finds: Sequence[BundledFind], *, sample: int = SAMPLE, between: Callable[[], object] = lambda: None
+) -> ScoreCheck:
     """Compute scores anew, of the search's result and of a sample of finds; they must be the same.
+
+    between: called before each program is evaluated; what it raises ends the check.
 
     Evaluation is a pure function of program, tasks and seed, so that there is nothing to allow for (but see TOLERANCE). Finds
     that were not the best of their experiment so far may have the score of a functionally equivalent program, and are not
@@ -97,9 +101,11 @@ def check_scores(head: Head, finds: Sequence[BundledFind], *, sample: int = SAMP
     counts = {"search": 0, "select": 0, "final": 0}
     try:
         for find in _sample(finds, sample):
+            between()
             _compare(find, "score", find.score, _search_score(head, find))
             counts["search"] += 1
         for find in finds:
+            between()
             if find.select_scores and find.select_score is not None:
                 _compare_all(find, "select_scores", find.select_scores, _unseen_scores(head, find, "select"))
                 counts["select"] += 1

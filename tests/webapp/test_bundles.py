@@ -38,6 +38,7 @@ from webapp.experiments.models import (
 from webapp.experiments.services import imports, measure
 from webapp.experiments.services.exporting import GALLERY, NotExportable, export_searches
 from webapp.experiments.services.importing import import_bundle
+from webapp.lib import stopping
 
 pytestmark = pytest.mark.django_db
 KEPT = (Search, Island, Find, Individual, Waypoint, CurvePoint, Event, Algorithm, Measurement, Study, ImportedSearch)
@@ -390,6 +391,22 @@ def test_the_import_of_a_dead_worker_is_begun_anew(owner, text):
     deadly = imports.receive(owner=owner, file=SimpleUploadedFile("b", text), visibility="private")
     BundleImport.objects.filter(pk=deadly.pk).update(claimed_at="2020-01-01T00:00:00Z", attempts=3)
     assert imports.run_import(import_id=deadly.pk).reason == "3 attempts to look at it did not end."
+
+
+@pytest.mark.parametrize("answers", [0, 1, 3])
+def test_a_worker_that_is_to_end_hands_an_import_back(owner, text, monkeypatch, answers):
+    """answers: how often it has looked before it is asked to end."""
+    row = imports.receive(owner=owner, file=SimpleUploadedFile("a", text), visibility="private")
+    left = [False] * answers
+    monkeypatch.setattr(stopping, "requested", lambda: not left or left.pop())
+    searches = Search.objects.count()
+    assert imports.run_waiting() == 0 and Search.objects.count() == searches
+    row.refresh_from_db()
+    assert (row.state, row.claimed_at, row.attempts) == ("waiting", None, 0)
+    monkeypatch.setattr(stopping, "requested", lambda: False)
+    assert imports.run_waiting() == 1
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("done", 1)
 
 
 def test_the_command_line_exports_and_imports(ended, tmp_path, capsys, administrator):

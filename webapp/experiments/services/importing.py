@@ -41,11 +41,16 @@ from webapp.experiments.services.exporting import bundled
 from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.measure import VERSION as MEASUREMENT_VERSION
 from webapp.experiments.services.measurement_form import check_measurement
+from webapp.lib import stopping
 
 logger = logging.getLogger(__name__)
 
 BATCH = 5000
 NOT_ASKED = "nobody asked for it"
+
+
+class Interrupted(Exception):
+    """The worker has been asked to end before the import was kept: nothing has been."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def import_bundle(
     """Import the searches of a bundle for `owner`; those that are here already stay as they are.
 
     gallery: the name of the bundle, if it comes with the product: its measurements are then believed. with_scores: compute
-    a sample of the scores anew, where the data sets are here. Raises BundleError; then nothing has been kept.
+    a sample of the scores anew, where the data sets are here. Raises BundleError or Interrupted; then nothing has been kept.
     """
     with Bundle(source) as bundle:
         known = {search.uid: search for search in Search.objects.filter(uid__in=_uids(bundle))}
@@ -99,6 +104,7 @@ def _uids(bundle: Bundle) -> list:
 
 
 def _check(section: Section, owner, *, with_scores: bool) -> _Sound:
+    _unless_stopping()
     checked = check_section(section)
     for find in checked.finds:
         if find.measurement is not None:
@@ -124,9 +130,14 @@ def missing_data(head: Head, owner) -> list[str]:
 
 
 def computed_anew(head: Head, finds: Sequence[BundledFind]) -> ScoreCheck:
-    """Return what comes of computing scores anew. Raises BundleError where one is another."""
+    """Return what comes of computing scores anew. Raises BundleError where one is another, Interrupted if the worker is to end."""
     fetch_uploads(datasets_of(head.spec).values())
-    return check_scores(head, finds)
+    return check_scores(head, finds, between=_unless_stopping)
+
+
+def _unless_stopping() -> None:
+    if stopping.requested():
+        raise Interrupted
 
 
 # --- keeping ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
 from datetime import timedelta
@@ -18,7 +19,8 @@ from engine.bundle import BundleError
 from webapp.experiments.models import BundleImport, ImportedSearch, Search
 from webapp.experiments.services.datasets import UploadError
 from webapp.experiments.services.dispatch import send_import
-from webapp.experiments.services.importing import Imported, check_waiting, import_bundle
+from webapp.experiments.services.importing import Imported, Interrupted, check_waiting, import_bundle
+from webapp.lib import stopping
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +110,7 @@ def order_gallery(*, owner, once: bool) -> list[BundleImport]:
 
 
 def run_import(*, import_id: int) -> BundleImport | None:
-    """Import a bundle that waits, unless another worker is at it."""
+    """Import a bundle that waits, unless another worker is at it. Returns None, too, if this one has been asked to end."""
     free = BundleImport.objects.filter(pk=import_id, state=BundleImport.State.WAITING)
     free = free.exclude(claimed_at__gt=timezone.now() - PATIENCE)
     if not free.update(claimed_at=timezone.now(), attempts=F("attempts") + 1):
@@ -126,6 +128,10 @@ def run_import(*, import_id: int) -> BundleImport | None:
         reason = _("The file is not there any more: upload it again.")
     except DatabaseError:
         raise  # it waits, and is begun anew
+    except Interrupted:
+        # Handed back: the next worker need not think that this one has died over it.
+        BundleImport.objects.filter(pk=row.pk).update(claimed_at=None, attempts=F("attempts") - 1)
+        return None
     except Exception as error:
         logger.exception("import %d failed", row.pk)
         reason = f"{type(error).__name__}: {error}"[:500]
@@ -156,8 +162,11 @@ def run_waiting(*, most: int = 20) -> int:
     done = 0
     waiting = BundleImport.objects.filter(state=BundleImport.State.WAITING).order_by("asked_at")
     for pk in waiting.values_list("pk", flat=True)[:most]:
+        if stopping.requested():
+            return done
         done += run_import(import_id=pk) is not None
-    for row in ImportedSearch.objects.exclude(waits_for=[]).select_related("search", "imported_by")[:most]:
-        done += check_waiting(row)
+    with contextlib.suppress(Interrupted):
+        for row in ImportedSearch.objects.exclude(waits_for=[]).select_related("search", "imported_by")[:most]:
+            done += check_waiting(row)
     BundleImport.objects.filter(done_at__lt=timezone.now() - KEPT, gallery="").delete()
     return done
