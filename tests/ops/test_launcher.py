@@ -16,8 +16,8 @@ from tests.product import ROOT, Product
 PARTS = ["gunicorn", "slices", "default"]
 
 
-def nobody_left(product: Product, seconds: float = 15) -> list[str]:
-    """What still lives in the product's home; waits a moment for what is just ending."""
+def nobody_left(product: Product, seconds: float = 60) -> list[str]:
+    """What still lives in the product's home; waits for what is just ending: nobody kills it when the launcher was killed."""
     deadline = time.monotonic() + seconds
     while (left := product.processes()) and time.monotonic() < deadline:
         time.sleep(0.1)
