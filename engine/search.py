@@ -338,9 +338,9 @@ class Search:
             "totals": vars(self._totals),
             "best_score": self._best_score,
             "latest_finds": [_find_to_json(find) for find in self._latest_finds],
-            "selected": None if self._selected is None else _chosen_to_json(self._selected),
-            "fresh": None if self._fresh is None else _chosen_to_json(self._fresh),
-            "recent": None if self._recent is None else _chosen_to_json(self._recent),
+            "selected": _chosen_to_json(self._selected),
+            "fresh": _chosen_to_json(self._fresh),
+            "recent": _chosen_to_json(self._recent),
             "start_individual": None
             if self.island.start is None
             else [self.island.start.birth, self.island.start.algorithm.to_json()],
@@ -373,12 +373,9 @@ class Search:
         search.exchanges = values.get("exchanges", 0)
         search._next_exchange = values.get("next_exchange", search._next_exchange)
         search._latest_finds = [_find_from_json(find) for find in values["latest_finds"]]
-        if values["selected"] is not None:
-            search._selected = _chosen_from_json(values["selected"])
-        if values.get("fresh") is not None:
-            search._fresh = _chosen_from_json(values["fresh"])
-        if values.get("recent") is not None:
-            search._recent = _chosen_from_json(values["recent"])
+        search._selected = _chosen_from_json(values["selected"])
+        search._fresh = _chosen_from_json(values.get("fresh"))
+        search._recent = _chosen_from_json(values.get("recent"))
         if values["finished"]:
             search._finish(values["finish_reason"])
         return search
@@ -405,10 +402,12 @@ def _find_from_json(data: dict[str, Any]) -> Find:
     return Find(**{**data, "algorithm": Algorithm.from_json(data["algorithm"])})
 
 
-def _chosen_to_json(chosen: Chosen) -> list:
-    return [chosen.fitness, _find_to_json(chosen.find), list(chosen.scores)]
+def _chosen_to_json(chosen: Chosen | None) -> list | None:
+    return None if chosen is None else [chosen.fitness, _find_to_json(chosen.find), list(chosen.scores)]
 
 
-def _chosen_from_json(data: list) -> Chosen:
+def _chosen_from_json(data: list | None) -> Chosen | None:
+    if data is None:
+        return None
     fitness, find, scores = data
     return Chosen(fitness, _find_from_json(find), tuple(scores))

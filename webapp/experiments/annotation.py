@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
+from typing import Generic, TypeVar
 
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm
 from engine.canonical import CANONICAL_VERSION, canonical, canonical_digest, canonical_order
@@ -42,15 +43,19 @@ class Annotation:
     roles: tuple[tuple[Role, ...], tuple[Role, ...], tuple[Role, ...]]
 
 
+P = TypeVar("P")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Keyed:
-    """A program that counts as equal to any of the same digest: its own, or the canonical one."""
+class Keyed(Generic[P]):
+    """A program that counts as equal to any of the same digest, its own or the canonical one: for what is kept of the few that
+    pages show over and over. program: read, or the row that stores it."""
 
     digest: bytes
-    program: Algorithm
+    program: P
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Keyed) and self.digest == other.digest
+        return isinstance(other, Keyed) and self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -65,7 +70,7 @@ def annotate(row: Row, program: Algorithm, live: Sequence[Sequence[bool]]) -> An
         return None
     stored = row.canonical_digest is not None and row.canonical_version == CANONICAL_VERSION
     digest = bytes(row.canonical_digest) if stored else canonical_digest(program)
-    found = _explained(_Keyed(digest, program))
+    found = _explained(Keyed(digest, program))
     if found is None or [len(part) for part in found.roles] != [sum(mask) for mask in live]:
         return None
     roles = tuple(
@@ -81,18 +86,18 @@ def canonical_form(program: Algorithm) -> Algorithm:
 
 
 def _canonical(program: Algorithm) -> tuple[tuple[tuple[int, ...], ...], Algorithm]:
-    return _ordered(_Keyed(program.digest(), program))
+    return _ordered(Keyed(program.digest(), program))
 
 
 @lru_cache(maxsize=KEPT)
-def _ordered(key: _Keyed) -> tuple[tuple[tuple[int, ...], ...], Algorithm]:
+def _ordered(key: Keyed[Algorithm]) -> tuple[tuple[tuple[int, ...], ...], Algorithm]:
     """Return the order of a program's live lines in its canonical form, and that form."""
     order = canonical_order(key.program)
     return order, canonical(key.program, order)
 
 
 @lru_cache(maxsize=KEPT)
-def _explained(key: _Keyed) -> Annotation | None:
+def _explained(key: Keyed[Algorithm]) -> Annotation | None:
     from engine.explain import explain
 
     try:

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import get_language, gettext
 
 from engine.algorithm import COMPONENT_FUNCTIONS, Algorithm, Instruction
-from webapp.experiments.annotation import Annotation, Role, annotate
+from webapp.experiments.annotation import Annotation, Keyed, Role, annotate
 from webapp.experiments.models import Algorithm as Row
 
 TITLES = dict(zip(COMPONENT_FUNCTIONS, ("Setup", "Predict", "Learn"), strict=True))
@@ -115,29 +115,16 @@ def annotated(
 
     knockouts: as a measurement has them.
     """
-    functions, annotation = _annotated(_Stored(row), features_size, get_language())
+    functions, annotation = _annotated(Keyed(bytes(row.digest), row), features_size, get_language())
     return _with_knocks(functions, knockouts), annotation
 
 
-class _Stored:
-    """A stored program that counts as equal to any of the same digest: the first pages show the same few over and over."""
-
-    def __init__(self, row: Row):
-        self.row, self.digest = row, bytes(row.digest)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Stored) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-
 @lru_cache(maxsize=KEPT)
-def _annotated(stored: _Stored, features_size: int | None, _language: str | None):
+def _annotated(stored: Keyed[Row], features_size: int | None, _language: str | None):
     """Return a program's listings, which nobody may change, and its annotation. _language: that the shapes are named in."""
-    algorithm = Algorithm.from_json(stored.row.program)
+    algorithm = Algorithm.from_json(stored.program.program)
     masks = _live_masks(algorithm)
-    annotation = annotate(stored.row, algorithm, masks)
+    annotation = annotate(stored.program, algorithm, masks)
     functions = []
     for index, (name, function, mask) in enumerate(zip(COMPONENT_FUNCTIONS, algorithm.functions, masks, strict=True)):
         roles = iter(annotation.roles[index] if annotation else ())

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -18,6 +17,7 @@ from engine.datasets.bundled import BUNDLED
 from webapp.experiments import access
 from webapp.experiments.describe import count
 from webapp.experiments.models import Dataset, Search
+from webapp.experiments.specs import as_text
 from webapp.lib.loaded import read_before_requests
 from webapp.lib.png import data_uri, png
 
@@ -154,9 +154,7 @@ def read_bundled() -> None:
 
 def searches_of(name: str) -> QuerySet[Search]:
     """Return the searches whose tasks are made of the data set."""
-    return Search.objects.annotate(spec_text=Cast("spec", TextField())).filter(
-        Q(spec_text__contains=f'"dataset":"{name}"')
-    )
+    return Search.objects.annotate(spec_text=as_text("spec")).filter(Q(spec_text__contains=f'"dataset":"{name}"'))
 
 
 read_before_requests(read_bundled)
