@@ -153,15 +153,21 @@ class Window:
     cpu: dict[str, float]
 
 
-KINDS = {"gunicorn": "web", "postgres": "database", "slices": "searches", "default": "scheduler"}
+KINDS = {
+    "gunicorn": "web", "postgres": "database", "beam.smp": "broker", "slices": "searches", "default": "scheduler"
+}  # fmt: skip
+READING = ("web", "readers", "database", "broker")
+"""What readers take: the database and the broker work for searches, too, with readers a little less than without."""
+SERVERS = ("postgres", "beam.smp")
 
 
 def cpu(product: Product) -> dict[str, float]:
     """Seconds of processor time that the product's processes have had, by kind."""
     total: dict[str, float] = collections.defaultdict(float)
-    # The database's own processes name neither home nor settings.
+    # Database and broker name neither home nor settings; where they are not the product's own, all of this machine's count.
     found = product.processes()
-    for process in {*found, psutil.Process(), *(child for one in found for child in children(one))}:
+    servers = [one for one in psutil.process_iter() if name_of(one) in SERVERS]
+    for process in {*found, psutil.Process(), *servers, *(child for one in found for child in children(one))}:
         try:
             words = " ".join([process.name(), *process.cmdline()])
             kind = next((kind for word, kind in KINDS.items() if word in words), "rest")
@@ -170,6 +176,14 @@ def cpu(product: Product) -> dict[str, float]:
         except psutil.Error:
             continue
     return total
+
+
+def name_of(process: psutil.Process) -> str:
+    """Return a process's name, nothing if it has gone."""
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
 
 
 def children(process: psutil.Process) -> list[psutil.Process]:
@@ -227,9 +241,11 @@ def report(log: Log, alone: list[Window], read: list[Window], options) -> dict:
         "searches slowed by": round(1 - rate(read) / rate(alone), 3),
         # Of all cores: what web server, readers and the database took more than without them.
         "readers' share of the processors": round(
-            share(read, "web", "readers", "database") - share(alone, "web", "readers", "database"), 3),
+            share(read, *READING) - share(alone, *READING), 3),
         "searches' share alone": round(share(alone, "searches"), 3),
         "searches' share with readers": round(share(read, "searches"), 3),
+        "shares alone": {kind: round(share(alone, kind), 3) for kind in sorted(alone[0].cpu)},
+        "shares with readers": {kind: round(share(read, kind), 3) for kind in sorted(read[0].cpu)},
     }  # fmt: skip
 
 

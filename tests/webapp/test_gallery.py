@@ -1,11 +1,13 @@
 """The gallery: one row an algorithm, what filters, orders and pages find, and who sees what."""
 
 import re
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
@@ -244,6 +246,39 @@ def test_making_it_anew_changes_nothing(make_discovery):
     before = rows()
     assert refresh_all() == 4
     assert rows() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_to_deal_with_all_waits_for_who_is_at_it(make_discovery):
+    make_discovery()
+    Discovery.objects.all().delete()
+    notes = [GalleryChange(algorithm=pk) for pk in Algorithm.objects.values_list("pk", flat=True)]
+    GalleryChange.objects.bulk_create(notes)
+    dealt_with: list[int] = []
+
+    def deal() -> None:
+        try:
+            dealt_with.append(refresh_until_done())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=deal)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('abovo gallery'))")
+        thread.start()
+        for _ in range(1000):
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+                "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+            )
+            if cursor.fetchone()[0]:
+                break
+            time.sleep(0.02)
+        else:
+            pytest.fail("nobody waits for the lock")
+    thread.join()
+    assert dealt_with == [len(notes)]
+    assert Discovery.objects.exists() and not GalleryChange.objects.exists()
 
 
 def test_the_number_of_queries_does_not_grow(client, make_discovery, owner):

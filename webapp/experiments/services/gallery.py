@@ -34,7 +34,8 @@ MOST_FACETS = 200
 
 TraitsOf = Callable[[Algorithm], "Traits"]
 
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('abovo gallery'))"
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtext('abovo gallery'))"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('abovo gallery'))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,15 @@ class _Entry:
     tasks: dict[int, _Task] = field(default_factory=dict)
 
 
-def refresh_pending(*, limit: int = BATCH, traits: TraitsOf | None = None) -> int:
-    """Bring the rows of up to `limit` noted changes up to date; returns how many notes were dealt with."""
+def refresh_pending(*, limit: int = BATCH, traits: TraitsOf | None = None, wait: bool = False) -> int:
+    """Bring the rows of up to `limit` noted changes up to date; returns how many notes were dealt with.
+
+    wait: for another process that is at it; without, it is left to that one, and nothing is done here.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_LOCK)
-        if not cursor.fetchone()[0]:
-            return 0  # another worker is at it
+        cursor.execute(_LOCK if wait else _TRY_LOCK)
+        if not wait and not cursor.fetchone()[0]:
+            return 0
         notes = dict(GalleryChange.objects.order_by("id").values_list("id", "algorithm")[:limit])
         if notes:
             refresh(set(notes.values()), traits=traits)
@@ -87,9 +91,9 @@ def refresh_all(*, traits: TraitsOf | None = None) -> int:
 
 
 def refresh_until_done(*, traits: TraitsOf | None = None) -> int:
-    """Deal with all noted changes; returns how many there were."""
+    """Deal with all noted changes, by turns with other processes that do; returns how many were dealt with here."""
     total = 0
-    while done := refresh_pending(traits=traits):
+    while done := refresh_pending(traits=traits, wait=True):
         total += done
     return total
 
