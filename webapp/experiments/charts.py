@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from webapp.experiments.drawing import (
     NARROW,
@@ -121,15 +122,15 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=Fa
     bottom, top = y_range
     right = max(right, left + 1)
 
+    x_scale = (shape.right_edge - shape.left) / (math.log(right / left) if log_x else right - left)
+    y_scale = (shape.bottom_edge - shape.top) / (top - bottom)
+
     def at_x(value: float) -> float:
-        if log_x:
-            share = math.log(max(value, left) / left) / math.log(right / left)
-            return round(shape.left + share * (shape.right_edge - shape.left), 1)
-        return round(shape.left + (value - left) / (right - left) * (shape.right_edge - shape.left), 1)
+        way = math.log(max(value, left) / left) if log_x else value - left
+        return round(shape.left + way * x_scale, 1)
 
     def at_y(value: float) -> float:
-        share = (min(max(value, bottom), top) - bottom) / (top - bottom)
-        return round(shape.bottom_edge - share * (shape.bottom_edge - shape.top), 1)
+        return round(shape.bottom_edge - (min(max(value, bottom), top) - bottom) * y_scale, 1)
 
     ticks = log_ticks(left, right, shape.x_ticks) if log_x else nice_ticks(left, right, shape.x_ticks)
     drawing = Drawing(
@@ -138,7 +139,8 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=Fa
         y_ticks=[Tick(at_y(value), text) for value, text in score_ticks(bottom, top, shape.y_ticks)],
     )
     width = shape.right_edge - shape.left
-    drawn = [[(at_x(x), at_y(y)) for x, y in one.points if y is not None] for one in series]
+    lines = [_corners(one.points) if one.step else one.points for one in series]
+    drawn = [[(at_x(x), at_y(y)) for x, y in line if y is not None] for line in lines]
     levels = [at_y(line.value) for line in baselines if bottom <= line.value <= top]
     for one, points in zip(series, drawn, strict=True):
         path = _path(thin(points, width // 2), step=one.step)
@@ -173,6 +175,13 @@ def _draw(shape, series, band, baselines, milestones, x_range, y_range, log_x=Fa
         apart=32 if shape is NARROW else 17,
     )
     return drawing
+
+
+def _corners(points: Points) -> Points:
+    """Return those points of a line of steps that it cannot be drawn without: the first, the last, and where it rises or falls."""
+    changed = [point for before, point in pairwise(points) if point[1] != before[1]]
+    last = [] if not points or (changed and changed[-1] is points[-1]) else [points[-1]]
+    return [*points[:1], *changed, *last]
 
 
 def _is_crossed(
