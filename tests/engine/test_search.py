@@ -1,6 +1,10 @@
 """Searches: determinism, cuts, ancestry, experiments, bounds of memory, bad checkpoints."""
 
+import hashlib
+import io
+import json
 import random
+import struct
 import zlib
 from dataclasses import replace
 from itertools import pairwise
@@ -8,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from engine import checkpoint
 from engine.algorithm import Instruction, Registers
 from engine.baselines import linear
 from engine.canonical import canonical
@@ -465,6 +470,32 @@ def test_checkpoints_that_are_refused():
         Search.restore(spec, 2, data)
     # More time may be granted to a search that was checkpointed.
     Search.restore(replace(spec, stop=replace(spec.stop, max_individuals=5000)), 1, data)
+
+
+def test_checkpoints_of_the_version_before_go_on():
+    spec = tiny(fec=FecSpec())
+    search = Search.start(spec, 1)
+    search.run(seconds=0.0)
+    data = search.checkpoint()
+    values, arrays = checkpoint.unpack(data)
+    body = io.BytesIO()
+    np.savez(body, __values__=np.frombuffer(json.dumps(values).encode(), np.uint8), **arrays)
+    compressed = zlib.compress(body.getvalue(), 1)
+    before = checkpoint.MAGIC + struct.pack("<I", 4) + hashlib.sha256(compressed).digest() + compressed
+    assert Search.restore(spec, 1, before).checkpoint() == data
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros(5000), np.random.default_rng(1).bytes(50_000), np.zeros(0), np.arange(6).reshape(2, 3)]
+)
+def test_a_checkpoint_holds_what_went_in(array):
+    array = np.frombuffer(array, np.uint8) if isinstance(array, bytes) else array
+    data = checkpoint.pack({"a": [1, None]}, {"array": array})
+    values, arrays = checkpoint.unpack(data)
+    assert values == {"a": [1, None]} and list(arrays) == ["array"]
+    assert arrays["array"].dtype == array.dtype and arrays["array"].shape == array.shape
+    assert arrays["array"].tobytes() == array.tobytes()
+    assert checkpoint.pack({"a": [1, None]}, {"array": array}) == data
 
 
 def test_curve_points_thin_out():
