@@ -72,7 +72,7 @@ def test_slices_and_crashes_do_not_change_a_search(make_search, spec, settings, 
 
     # No time at all: a slice then ends at its first curve point, a generation on a machine of any speed.
     monkeypatch.setattr(slices, "slice_seconds", lambda number: 0.0)
-    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 1e-6)
     monkeypatch.setattr(slices, "LEAST_SECONDS", 0.0)
     sliced = make_search(spec=spec)
 

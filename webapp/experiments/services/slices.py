@@ -7,6 +7,7 @@ so that a worker may die at any moment: what was not committed is computed again
 from __future__ import annotations
 
 import logging
+import math
 import time
 from enum import StrEnum
 
@@ -37,8 +38,8 @@ logger = logging.getLogger(__name__)
 FIRST_SLICES = (1.0, 2.0)
 """Seconds of a search's first slices, short so that its page moves at once."""
 
-PROGRESS_SECONDS = 1.5
-"""Seconds after which a running slice shows what it has so far."""
+PROGRESS_SECONDS = 2.0
+"""After at most so long a running slice shows what it has so far."""
 
 LIMITS = ("max_seconds", "max_individuals", "max_total_individuals", "max_train_steps", "max_experiments", "stagnation")
 """Reasons to end that go away when a limit is raised."""
@@ -177,7 +178,9 @@ def _run_slice(lease: Lease, evolution, seconds: float):
     """Run for `seconds`, storing what is new every second or two; returns the last report."""
     exchange = evolution.exchange
     end = time.monotonic() + seconds
-    step = seconds if exchange is not None and exchange.crowd > CROWD else PROGRESS_SECONDS
+    # Equal parts: one more just before the end, when the slice itself is stored, would show nothing.
+    parts = max(math.ceil(seconds / PROGRESS_SECONDS), 1)
+    step = seconds if exchange is not None and exchange.crowd > CROWD else seconds / parts
     while True:
         left = end - time.monotonic()
         report = evolution.run(seconds=max(min(step, left), LEAST_SECONDS), should_stop=lease.should_yield)
