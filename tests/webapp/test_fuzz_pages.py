@@ -74,6 +74,7 @@ def test_no_address_breaks_a_page(client, owner, make_search, run, profile):
     paths = [reverse(f"experiments:{name}") for name in WITHOUT_OBJECT] + ["/account/", "/people/", "/login/"]
     paths += [reverse(f"experiments:{name}", args=[search.pk]) for name in OF_SEARCH]
     paths += [reverse(f"experiments:{name}", args=[permalink]) for name in OF_ALGORITHM]
+    oembed = reverse("experiments:oembed")
     known = st.sampled_from([permalink, str(search.pk), f"{search.pk},{search.pk}"])
 
     @profile
@@ -85,7 +86,8 @@ def test_no_address_breaks_a_page(client, owner, make_search, run, profile):
     def one(path, query, htmx):
         address = f"{path}?{'&'.join(f'{name}={encoded(value)}' for name, value in query)}"
         response = client.get(address, headers={"HX-Request": "true"} if htmx else {})
-        assert response.status_code < 500, address
+        # oEmbed says 501 to a format that the server does not make; nothing else is the server's fault.
+        assert response.status_code < 500 or (path == oembed and response.status_code == 501), address
         body = b"".join(response.streaming_content) if response.streaming else response.content
         if response.headers.get("Content-Type", "").startswith("text/html"):
             assert b"<script>alert" not in body, address
