@@ -65,8 +65,15 @@ def _take_all(product: Product, page: Page) -> None:
     page.goto(product.url + "/searches/new/")
     _launch(page, {**grid, "Time limit, seconds": "15"})
     page.wait_for_url("**/studies/*/")
+    study = page.url
+    page.goto(product.url + "/admin/experiments/island/")
+    _wait(lambda: page.reload() and page.get_by_text("running", exact=False).count() > 1)
+    _take(page, "queue")
+    page.goto(product.url + "/admin/experiments/worker/")
+    _take(page, "workers", height=480)
+    page.goto(study)
     _wait(lambda: page.goto(page.url) and page.locator(".state-finished, .state-stopped, .state-failed").count() == 9)
-    _take(page, "study")
+    _take(page, "study", height=1080)
 
 
 def _sign_in(product: Product, page: Page) -> None:
