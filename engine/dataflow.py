@@ -7,7 +7,7 @@ normalised prediction, the zeros of the start). A source has an age: of this tra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -262,27 +262,30 @@ def is_copy(node: Node) -> bool:
     return node.op in MINIMA | MAXIMA and node.reads[0] == node.reads[1]
 
 
-def terms(flow: Flow, sources: Sources, depth: int = 16) -> list[Term]:
-    """Return a value as a sum of products, as far as its instructions of this example are sums and products."""
+def terms(flow: Flow, sources: Sources, depth: int = 16, closed: Collection[int] = ()) -> list[Term]:
+    """Return a value as a sum of products, as far as its instructions of this example are sums and products.
+
+    closed: lines whose values are factors as they are, whatever they are made of.
+    """
     whole = [Term(1, (Factor(sources, 1),))]
     index = flow.single(sources)
-    if index is None or depth == 0:
+    if index is None or depth == 0 or index in closed:
         return whole
     node = flow.nodes[index]
     if node.op in SUMS | DIFFERENCES:
-        first, second = (terms(flow, read, depth - 1) for read in node.reads)
+        first, second = (terms(flow, read, depth - 1, closed) for read in node.reads)
         sign = 1 if node.op in SUMS else -1
         found = first + [Term(sign * one.sign, one.factors) for one in second]
     elif node.op in PRODUCTS:
-        first, second = (terms(flow, read, depth - 1) for read in node.reads)
+        first, second = (terms(flow, read, depth - 1, closed) for read in node.reads)
         found = [_product(a, b) for a in first for b in second]
     elif node.op in DIVISIONS:
-        below = _inverse(flow, node.reads[1], depth - 1)
-        found = [_product(one, below) for one in terms(flow, node.reads[0], depth - 1)]
+        below = _inverse(flow, node.reads[1], depth - 1, closed)
+        found = [_product(one, below) for one in terms(flow, node.reads[0], depth - 1, closed)]
     elif node.op in RECIPROCALS:
-        found = [_inverse(flow, node.reads[0], depth - 1)]
+        found = [_inverse(flow, node.reads[0], depth - 1, closed)]
     elif node.op in PASSED_ON or is_copy(node):
-        found = terms(flow, node.reads[0], depth - 1)
+        found = terms(flow, node.reads[0], depth - 1, closed)
     else:
         return whole
     return found if len(found) <= _MAX_TERMS else whole
@@ -292,8 +295,8 @@ def _product(a: Term, b: Term) -> Term:
     return Term(a.sign * b.sign, tuple(sorted((*a.factors, *b.factors), key=_order)))
 
 
-def _inverse(flow: Flow, sources: Sources, depth: int) -> Term:
-    below = terms(flow, sources, depth)
+def _inverse(flow: Flow, sources: Sources, depth: int, closed: Collection[int]) -> Term:
+    below = terms(flow, sources, depth, closed)
     if len(below) != 1:
         return Term(1, (Factor(sources, -1),))
     (one,) = below

@@ -129,6 +129,7 @@ class _Roles:
                 if LABEL in self.flow.now_of(sources)
             )
         )
+        self.rates_of_weights = self.motifs.get("weight-dependent learning rate", frozenset())
         self.accumulation = self.motifs.get("weight accumulation", frozenset())
         self.update_paths = {node: update for update in learner.updates.values() for node in update.path}
         self.normalisation = self.motifs.get("normalised gradient", frozenset()) | self.motifs.get(
@@ -153,6 +154,8 @@ class _Roles:
         starts = self._starting_value_of(node)
         if starts is not None:
             how = "drawn at random" if RANDOM in self.flow.ever[node] else "starting value"
+            if starts in self.rates_of_weights:
+                return "learning rate", how
             return ("bias" if self._is_bias(starts) else "weights"), how
         if node in self.rate_lines:
             return "learning rate", ""
@@ -221,10 +224,12 @@ class _Roles:
                 "normalisation",
                 "of the gradient" if LABEL in now or one.function != PREDICT else "of the input",
             )
+        if node in self.rates_of_weights:
+            return "learning rate", "derived from learned values"
         if LABEL in now:
             if node in self.motifs.get("loss clipping", frozenset()):
                 return "error", "clipped"
-            if any(not flow.ever_of(read) for read in one.reads) and one.op in PRODUCTS and node not in self.rate_lines:
+            if any(map(self._is_rate, one.reads)) and one.op in PRODUCTS and node not in self.rate_lines:
                 return "gradient", "scaled by the learning rate"
             return "gradient", ""
         if node in self.rate_lines or (not ever and flow.is_autonomous(itself)):
@@ -240,6 +245,9 @@ class _Roles:
         if FEATURES in ever:
             return "input", "of earlier examples"
         return "constant", ""
+
+    def _is_rate(self, read: frozenset[Source]) -> bool:
+        return not self.flow.ever_of(read) or any(one.node in self.rates_of_weights for one in read)
 
     def _in_prediction(self, node: int) -> tuple[str, str]:
         flow, one = self.flow, self.flow.nodes[node]

@@ -124,6 +124,39 @@ class Learner:
         return frozenset(one for one in map(self.parameter_of, reads) if one is not None)
 
     @cached_property
+    def weight_lines(self) -> dict[int, int]:
+        """Lines that hold learned weights that Predict uses, between their old value and their new: the update of each."""
+        in_use = [one for one in self.weights_in_use if LABEL in self.flow.ever[one]]
+        return {line: one for one in in_use for line in self.updates[one].path}
+
+    def lines_from_weights(self, sources: Sources) -> frozenset[int] | None:
+        """Return the lines between weights in use and a value made of nothing else but constants and chance; None for others."""
+        found: set[int] = set()
+        reached = False
+        pending = list(sources)
+        while pending:
+            node = pending.pop().node
+            if node in self.weight_lines:
+                reached = True  # what they are made of, examples too, is the weights' affair
+            elif node in (FEATURES, LABEL, PREDICTION):
+                return None
+            elif node >= 0 and node not in found:
+                found.add(node)
+                pending += [source for read in self.flow.nodes[node].reads for source in read]
+        return frozenset(found) if reached else None
+
+    @cached_property
+    def weight_sizes(self) -> frozenset[int]:
+        """Lines that take the mean, norm or deviation of weights in use, or of a value made of them alone, as one number."""
+        return frozenset(
+            index
+            for index, node in enumerate(self.flow.nodes)
+            if node.op in MEANS | NORMS | SPREADS
+            and node.instruction.info.output == "s"
+            and self.lines_from_weights(node.reads[0]) is not None
+        )
+
+    @cached_property
     def in_prediction(self) -> frozenset[int]:
         """The lines that the prediction is computed from, of the same example."""
         return self.computed_from(self.flow.prediction)
@@ -161,7 +194,7 @@ class Learner:
         return [
             Term(sign * one.sign, one.factors)
             for sign, sources in update.increments
-            for one in terms(self.flow, sources)
+            for one in terms(self.flow, sources, closed=self.weight_sizes)
         ]
 
     @cached_property

@@ -31,6 +31,14 @@ _VARIANTS = {
         (one("SCALAR_SUM", 5, 4, 5), one("SCALAR_DIVISION", 2, 5, 6), ERROR, one("SCALAR_PRODUCT", 3, 6, 3), SCALE, ADD),
     ),
     "learning-rate decay by arctan": Algorithm(LINEAR.setup, LINEAR.predict, (*LINEAR.learn, one("SCALAR_ARCTAN", 2, 0, 2))),
+    "weight-dependent learning rate": Algorithm(
+        LINEAR.setup, LINEAR.predict,
+        (ERROR, RATE, one("VECTOR_MEAN", 1, out=4), one("SCALAR_COS", 4, out=4), one("SCALAR_PRODUCT", 4, 3, 3), SCALE, ADD),
+    ),
+    "weight-dependent learning rate by the norm": Algorithm(
+        (*LINEAR.setup, const(5, 1.0)), LINEAR.predict,
+        (ERROR, RATE, one("VECTOR_NORM", 1, out=4), one("SCALAR_SUM", 4, 5, 4), one("SCALAR_DIVISION", 3, 4, 3), SCALE, ADD),
+    ),
     "loss clipping": Algorithm((*LINEAR.setup, const(4, 0.5)), LINEAR.predict, (ERROR, one("SCALAR_MIN", 3, 4, 3), RATE, SCALE, ADD)),
     "input normalisation": Algorithm(
         LINEAR.setup,
@@ -76,6 +84,14 @@ EXAMPLES: dict[str, tuple[Algorithm, tuple[str, ...]]] = {
         Algorithm(_NET.setup, (one("VECTOR_GAUSSIAN_SET", out=1, constants=(0.0, 0.5)), *_NET.predict), _NET.learn),
         ("gradient descent", "noisy ReLU", "random initialisation"),
     ),
+    "net with weight-dependent learning rate": (
+        Algorithm(
+            _NET.setup[:2],
+            _NET.predict,
+            (one("MATRIX_MEAN", 0, out=2), one("SCALAR_ABS", 2, out=2), one("SCALAR_SIN", 2, out=2), *_NET.learn),
+        ),
+        ("gradient descent", "ReLU", "weight-dependent learning rate", "random initialisation"),
+    ),  # as the paper found it in searches with many classes (section 4.3)
     **{
         name: (algorithm, ("gradient descent", *(motif for motif in MOTIFS if name.startswith(motif))))
         for name, algorithm in _VARIANTS.items()

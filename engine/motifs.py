@@ -95,7 +95,8 @@ def _normalised_gradient(learner: Learner) -> Iterable[int]:
         for one in gradients:
             for factor in one.rest:
                 norm = learner.measure(factor.sources, NORMS) if factor.power == -1 else None
-                if norm is None or norm in learner.in_prediction:  # then it is the input that is normalised
+                # One in the prediction normalises the input; one of weights depends on examples only as they do.
+                if norm is None or norm in learner.in_prediction | learner.weight_sizes:
                     continue
                 if learner.flow.now[norm] & {FEATURES, LABEL}:
                     yield norm
@@ -179,6 +180,25 @@ def learning_rates(learner: Learner) -> list[Factor]:
     ]  # fmt: skip
 
 
+def _weight_dependent_learning_rate(learner: Learner) -> Iterable[int]:
+    flow = learner.flow
+    # Where the prediction is scaled by it, too, it belongs into the gradient: backpropagation, not a rate.
+    sizes = learner.weight_sizes - learner.in_prediction
+    for gradients in learner.gradients.values():
+        for factor in (factor for one in gradients for factor in one.rest):
+            # Weights through which the error passes back are vectors or matrices: a rate is one number.
+            lines = learner.lines_from_weights(factor.sources) if _is_scalar(flow, factor.sources) else None
+            if lines is not None and lines & sizes:
+                yield from (
+                    line for line in lines
+                    if flow.nodes[line].function != SETUP and flow.nodes[line].instruction.info.output == "s"
+                )  # fmt: skip
+
+
+def _is_scalar(flow: Flow, sources: Sources) -> bool:
+    return all(flow.nodes[one.node].instruction.info.output == "s" for one in sources if one.node >= 0)
+
+
 def _random_initialisation(learner: Learner) -> Iterable[int]:
     for parameter in learner.gradients:
         for node in learner.flow.nodes:
@@ -236,6 +256,7 @@ MOTIFS: dict[str, Callable[[Learner], Iterable[int]]] = {
     "noisy input": _noisy_input,
     "input normalisation": _input_normalisation,
     "learning-rate decay": _learning_rate_decay,
+    "weight-dependent learning rate": _weight_dependent_learning_rate,
     "random initialisation": _random_initialisation,
     "loss clipping": _loss_clipping,
 }

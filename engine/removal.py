@@ -1,8 +1,9 @@
 """Programs with something taken out: one line, or an idea (a motif), so that what it is worth can be measured.
 
 A line is deleted. A motif is bypassed: what it makes of a value is replaced by the value itself (a ReLU by its input, a
-clipped error by the error, a divided gradient by the gradient), a noise by zeros, a decaying rate by its first value,
-an update by what was there before; the rest of the program stays. All from data flow, so that names and order of lines
+clipped error by the error, a divided gradient by the gradient), a noise by zeros, a decaying rate by its first value, a
+rate made of the weights by what the starting weights give, an update by what was there before; the rest of the program
+stays. All from data flow, so that names and order of lines
 do not matter.
 """
 
@@ -35,7 +36,7 @@ _COPIES = {"s": Op.SCALAR_MAX, "v": Op.VECTOR_MAX, "m": Op.MATRIX_MAX}
 """The maximum of a value and itself is the value, bit for bit: the op set has no copy."""
 
 SPARE = 2
-"""Registers of each type that a program without a motif may need beyond its own: of zeros, and of ones."""
+"""Registers of each type that a program without a motif may need beyond its own: of zeros, and of ones; or of starting weights."""
 
 
 def room(algorithm: Algorithm) -> Registers:
@@ -77,6 +78,7 @@ class _Edit:
         self.zeros = algorithm.registers_used()
         self.lines: dict[int, Instruction] = {}
         self.needs_ones = False
+        self.starts: dict[tuple[str, int], int] = {}
 
     def line(self, node: int) -> Instruction:
         """Return a node's instruction as changed so far."""
@@ -101,6 +103,18 @@ class _Edit:
         source = self._filled(one.info.inputs[slot], value)
         self.lines[node] = replace(one, in1=source) if slot == 0 else replace(one, in2=source)
 
+    def set_input_to_start(self, node: int, slot: int, register: int) -> None:
+        """Let a line read what a register holds after Setup in place of one of its inputs; of SPARE registers of a type at most."""
+        one = self.line(node)
+        kind = one.info.inputs[slot]
+        if (kind, register) not in self.starts:
+            taken = sum(known == kind for known, _ in self.starts)
+            if taken == SPARE:
+                return
+            self.starts[kind, register] = getattr(self.zeros, kind) + taken
+        source = self.starts[kind, register]
+        self.lines[node] = replace(one, in1=source) if slot == 0 else replace(one, in2=source)
+
     def set_constant(self, node: int, value: float) -> None:
         """Let a line of scalars give a constant."""
         self.lines[node] = Instruction(Op.SCALAR_CONST_SET, out=self.line(node).out, constants=(value,))
@@ -122,6 +136,9 @@ class _Edit:
                 Instruction(Op.SCALAR_BROADCAST, s, out=v),
                 Instruction(Op.VECTOR_COLUMN_BROADCAST, v, out=m),
             ]
+        functions[SETUP] += [
+            Instruction(_COPIES[kind], register, register, spare) for (kind, register), spare in self.starts.items()
+        ]
         return self.algorithm.with_functions(functions)
 
 
@@ -234,6 +251,21 @@ def _learning_rate_decay(edit: _Edit) -> None:
             edit.set_constant(node, first[Source(node, NOW)])
 
 
+def _weight_dependent_learning_rate(edit: _Edit) -> None:
+    """Let the rate be made of the starting weights. A line of vectors or matrices on the way is so for all who read it."""
+    flow, learner = edit.flow, edit.learner
+    lines = set(edit.nodes)
+    for node in edit.nodes:
+        lines |= learner.lines_from_weights(frozenset({Source(node, NOW)})) or frozenset()
+    for node in sorted(lines):
+        one = flow.nodes[node]
+        for slot, read in enumerate(one.reads[: len(one.instruction.info.inputs)]):
+            for update in {learner.weight_lines[source.node] for source in read if source.node in learner.weight_lines}:
+                weights = flow.nodes[update].instruction
+                if weights.info.output == one.instruction.info.inputs[slot]:
+                    edit.set_input_to_start(node, slot, weights.out)
+
+
 def _loss_clipping(edit: _Edit) -> None:
     for node in edit.nodes:
         for slot, read in enumerate(edit.flow.nodes[node].reads):
@@ -252,6 +284,7 @@ REMOVALS: dict[str, Callable[[_Edit], None]] = {
     "noisy input": _without_noise,
     "input normalisation": _dividers,
     "learning-rate decay": _learning_rate_decay,
+    "weight-dependent learning rate": _weight_dependent_learning_rate,
     "random initialisation": _random_initialisation,
     "loss clipping": _loss_clipping,
 }

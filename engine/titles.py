@@ -29,6 +29,7 @@ EXTRAS = {
     "noisy input": "noisy input",
     "weight accumulation": "accumulated weights",
     "learning-rate decay": "a decaying learning rate",
+    "weight-dependent learning rate": "a learning rate made of the weights",
     "loss clipping": "a clipped loss",
 }
 

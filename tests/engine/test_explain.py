@@ -11,11 +11,19 @@ import pytest
 from hypothesis import given, settings
 
 from engine.algorithm import Algorithm
-from engine.baselines import BASELINES, affine, bilinear, linear, neural_network, neural_network_without_bias
+from engine.baselines import (
+    BASELINES,
+    affine,
+    bilinear,
+    linear,
+    neural_network,
+    neural_network_without_bias,
+    softmax_net,
+)
 from engine.canonical import live_mask
 from engine.cli.main import main
 from engine.explain import ROLES, explain
-from engine.motif_examples import ADD, ERROR, EXAMPLES, LINEAR, RATE, SCALE, const, one
+from engine.motif_examples import ADD, DOT, ERROR, EXAMPLES, LINEAR, RATE, SCALE, const, one
 from engine.motifs import MOTIFS
 from engine.ops import Op
 from tests.engine.programs import REGISTERS, algorithms, disguised, random_algorithm
@@ -42,7 +50,161 @@ WITH_COPIES = Algorithm(
 )
 """Linear: the larger or smaller of a value and itself bends nothing."""
 
+FACTOR = one("SCALAR_PRODUCT", 4, 3, 3)
+"""The error of the linear model, times s4."""
+
+RANDOM_START = (*LINEAR.setup, one("VECTOR_GAUSSIAN_SET", out=1, constants=(0.0, 0.5)))
+"""Setup of a linear model whose weights are not 0: a rate that is made of them would stay 0, and so would they."""
+
+WEIGHT_RATES = {
+    "rate of the weights' mean as it is": (
+        Algorithm(RANDOM_START, LINEAR.predict, (ERROR, RATE, one("VECTOR_MEAN", 1, out=4), FACTOR, SCALE, ADD)),
+        {"gradient descent", "random initialisation"},
+    ),
+    "rate kept from the example before": (
+        Algorithm(RANDOM_START, LINEAR.predict, (ERROR, RATE, FACTOR, SCALE, ADD, one("VECTOR_ST_DEV", 1, out=4))),
+        {"gradient descent", "random initialisation"},
+    ),
+    "rate made in Predict": (
+        Algorithm(RANDOM_START, (DOT, one("VECTOR_NORM", 1, out=4)), (ERROR, RATE, FACTOR, SCALE, ADD)),
+        {"gradient descent", "random initialisation"},
+    ),
+    "rate of the weights' sizes": (
+        Algorithm(
+            RANDOM_START,
+            LINEAR.predict,
+            (ERROR, RATE, one("VECTOR_ABS", 1, out=3), one("VECTOR_MEAN", 3, out=4), FACTOR, SCALE, ADD),
+        ),
+        {"gradient descent", "random initialisation"},
+    ),
+    "rate spread over a vector": (
+        Algorithm(
+            RANDOM_START,
+            LINEAR.predict,
+            (
+                ERROR, RATE, SCALE, one("VECTOR_NORM", 1, out=4), one("SCALAR_BROADCAST", 4, out=3),
+                one("VECTOR_PRODUCT", 3, 2, 2), ADD,
+            ),
+        ),
+        {"gradient descent", "random initialisation"},
+    ),
+    "bias, divided by the norm of the weights just updated": (
+        Algorithm(
+            RANDOM_START,
+            (DOT, one("SCALAR_SUM", 1, 5, 1)),
+            (
+                ERROR, RATE, SCALE, ADD, one("VECTOR_NORM", 1, out=4), one("SCALAR_DIVISION", 3, 4, 4),
+                one("SCALAR_SUM", 5, 4, 5),
+            ),
+        ),
+        {"gradient descent", "random initialisation"},
+    ),
+    "norm of the weights over that of the gradient": (
+        Algorithm(
+            RANDOM_START[1:],
+            LINEAR.predict,
+            (
+                ERROR, one("SCALAR_VECTOR_PRODUCT", 3, 0, 2), one("VECTOR_NORM", 2, out=4), one("VECTOR_NORM", 1, out=5),
+                one("SCALAR_DIVISION", 5, 4, 4), one("SCALAR_VECTOR_PRODUCT", 4, 2, 2), ADD,
+            ),
+        ),
+        {"gradient descent", "normalised gradient", "random initialisation"},
+    ),
+    "many classes, by the other layer's mean": (
+        replace(
+            softmax_net(),
+            setup=softmax_net().setup[:2],
+            learn=(one("MATRIX_MEAN", 1, out=2), one("SCALAR_SIN", 2, out=2), *softmax_net().learn),
+        ),
+        {"gradient descent", "ReLU", "random initialisation"},
+    ),
+}  # fmt: skip
+"""Learning rates made of the weights, and what else they have."""
+
+NOT_OF_WEIGHTS = {
+    "times the norm of the input": (
+        Algorithm(LINEAR.setup, LINEAR.predict, (ERROR, RATE, one("VECTOR_NORM", 0, out=4), FACTOR, SCALE, ADD)),
+        {"gradient descent"},
+    ),
+    "times the norm of weights and input": (
+        Algorithm(
+            LINEAR.setup,
+            LINEAR.predict,
+            (ERROR, RATE, one("VECTOR_SUM", 0, 1, 3), one("VECTOR_NORM", 3, out=4), FACTOR, SCALE, ADD),
+        ),
+        {"gradient descent"},
+    ),
+    "times the norm of the gradient": (
+        Algorithm(
+            LINEAR.setup,
+            LINEAR.predict,
+            (ERROR, RATE, SCALE, one("VECTOR_NORM", 2, out=4), one("SCALAR_VECTOR_PRODUCT", 4, 2, 2), ADD),
+        ),
+        {"gradient descent"},
+    ),
+    "times a function of the norm of a velocity": (
+        Algorithm(
+            (*LINEAR.setup, const(4, 0.9)),
+            LINEAR.predict,
+            (
+                ERROR, RATE, one("VECTOR_NORM", 3, out=5), one("SCALAR_COS", 5, out=5), one("SCALAR_PRODUCT", 5, 3, 3), SCALE,
+                one("SCALAR_VECTOR_PRODUCT", 4, 3, 3), one("VECTOR_SUM", 3, 2, 3), one("VECTOR_SUM", 1, 3, 1),
+            ),
+        ),
+        {"gradient descent"},
+    ),
+    "times the mean of the starting weights": (
+        Algorithm(
+            (*RANDOM_START, one("VECTOR_ABS", 1, out=3)),
+            LINEAR.predict,
+            (ERROR, RATE, one("VECTOR_MEAN", 3, out=4), FACTOR, SCALE, ADD),
+        ),
+        {"gradient descent", "random initialisation"},
+    ),
+    "weight decay by the norm": (
+        Algorithm(
+            (*LINEAR.setup, const(4, -0.01)),
+            LINEAR.predict,
+            (
+                ERROR, RATE, SCALE, one("VECTOR_NORM", 1, out=5), one("SCALAR_PRODUCT", 4, 5, 5),
+                one("SCALAR_VECTOR_PRODUCT", 5, 1, 3), ADD, one("VECTOR_SUM", 1, 3, 1),
+            ),
+        ),
+        {"gradient descent"},
+    ),
+    "times a function of the bias": (
+        Algorithm(
+            LINEAR.setup,
+            (DOT, one("SCALAR_SUM", 1, 5, 1)),
+            (ERROR, RATE, one("SCALAR_SUM", 5, 3, 5), one("SCALAR_ARCTAN", 5, out=4), FACTOR, SCALE, ADD),
+        ),
+        {"gradient descent"},
+    ),
+    "times the weights, none below their mean": (
+        Algorithm(
+            RANDOM_START,
+            LINEAR.predict,
+            (
+                ERROR, RATE, SCALE, one("VECTOR_MEAN", 1, out=4), one("SCALAR_BROADCAST", 4, out=3), one("VECTOR_MAX", 1, 3, 3),
+                one("VECTOR_PRODUCT", 3, 2, 2), ADD,
+            ),
+        ),
+        {"gradient descent", "random initialisation"},
+    ),
+    "a mean of weights that scales the prediction, too": (
+        Algorithm(
+            (*LINEAR.setup, one("VECTOR_GAUSSIAN_SET", out=3, constants=(0.0, 0.5))),
+            (one("VECTOR_MEAN", 3, out=4), DOT, one("SCALAR_PRODUCT", 1, 4, 1)),
+            (ERROR, RATE, one("SCALAR_BROADCAST", 3, out=4), FACTOR, SCALE, ADD, one("VECTOR_SUM", 3, 4, 3)),
+        ),
+        {"gradient descent", "random initialisation"},
+    ),
+}  # fmt: skip
+"""What comes near to a learning rate made of the weights, and what it is."""
+
 KNOWN = {
+    **{name: (found, others | {"weight-dependent learning rate"}) for name, (found, others) in WEIGHT_RATES.items()},
+    **NOT_OF_WEIGHTS,
     "linear, with copies": (WITH_COPIES, {"gradient descent"}),
     **{name: (algorithm, set(motifs)) for name, (algorithm, motifs) in EXAMPLES.items()},
     "linear, other sign": (
@@ -83,6 +245,21 @@ def test_motifs_of_disguised_programs(name):
     source = random.Random(name)
     for _ in range(30):
         assert set(explain(disguised(algorithm, source)).motifs) == expected
+
+
+def test_roles_of_a_rate_made_of_the_weights():
+    kept = WEIGHT_RATES["rate kept from the example before"][0]
+    first = explain(replace(kept, setup=(*kept.setup, const(4, 1.0)))).lines[2]
+    assert (first.text, first.role, first.note) == ("s4 = 1", "learning rate", "starting value")
+    learn = [line for line in explain(EXAMPLES["weight-dependent learning rate"][0]).lines if line.function == "learn"]
+    assert [(line.role, line.note) for line in learn[2:5]] == [
+        ("learning rate", "derived from learned values"),
+        ("learning rate", "derived from learned values"),
+        ("gradient", "scaled by the learning rate"),
+    ]
+    assert ["weight-dependent learning rate" in line.motifs for line in learn] == [False, False, True, True] + [
+        False
+    ] * 3
 
 
 def test_few_false_alarms_on_random_programs():
@@ -237,6 +414,10 @@ def test_roles_do_not_depend_on_the_disguise(name):
         (
             EXAMPLES["learning-rate decay"][0],
             "A linear model that learns by gradient descent, with a decaying learning rate",
+        ),
+        (
+            EXAMPLES["weight-dependent learning rate"][0],
+            "A linear model that learns by gradient descent, with a learning rate made of the weights",
         ),
         (
             bilinear(),

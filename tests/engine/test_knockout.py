@@ -64,11 +64,24 @@ def test_a_program_without_a_motif_does_not_contain_it(name):
         ("noisy input", "noisy input"),
         ("learning-rate decay", "learning-rate decay"),
         ("learning-rate decay by counting", "learning-rate decay"),
+        ("weight-dependent learning rate", "weight-dependent learning rate"),
+        ("weight-dependent learning rate by the norm", "weight-dependent learning rate"),
     ],
 )
 def test_a_linear_model_with_one_idea_is_without_it_the_linear_model(name, motif, evaluators):
     changed = without_motif(EXAMPLES[name][0], motif)
     assert np.array_equal(*(evaluators[0].evaluate(program).fitness for program in (changed, linear())))
+
+
+def test_a_rate_made_of_the_weights_keeps_what_the_starting_weights_give(evaluators):
+    """What a net scores whose Setup takes the rate of its random weights."""
+    program = EXAMPLES["net with weight-dependent learning rate"][0]
+    rate, rest = program.learn[:3], program.learn[3:]
+    expected = Algorithm((*program.setup, *rate), program.predict, rest)
+    changed = without_motif(program, "weight-dependent learning rate")
+    scores = [evaluators[0].evaluate(one).fitness for one in (changed, expected, program)]
+    assert np.array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
 
 
 def test_relu_taken_out_leaves_a_linear_net(evaluators):

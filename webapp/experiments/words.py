@@ -96,6 +96,9 @@ MOTIFS = {
     "noisy input": gettext_lazy("Random numbers are added to the features, which keeps the learner from relying on any one."),
     "input normalisation": gettext_lazy("The input is scaled or centred by a norm, spread or mean of its own before it is used."),
     "learning-rate decay": gettext_lazy("The learning rate shrinks by itself: large steps at first, small ones later."),
+    "weight-dependent learning rate": gettext_lazy(
+        "The learning rate is made of the weights themselves, such as their mean or norm, and changes as they do."
+    ),
     "random initialisation": gettext_lazy("The weights start at random numbers, so that equal units can become different."),
     "loss clipping": gettext_lazy("The error is limited before it is used, so that one odd example cannot pull the weights far."),
 }  # fmt: skip
@@ -110,6 +113,7 @@ MOTIF_NAMES = {
     "noisy input": gettext_lazy("noisy input"),
     "input normalisation": gettext_lazy("input normalisation"),
     "learning-rate decay": gettext_lazy("learning-rate decay"),
+    "weight-dependent learning rate": gettext_lazy("weight-dependent learning rate"),
     "random initialisation": gettext_lazy("random initialisation"),
     "loss clipping": gettext_lazy("loss clipping"),
 }
@@ -118,6 +122,7 @@ EXTRAS = {
     "noisy input": gettext_lazy("noisy input"),
     "weight accumulation": gettext_lazy("accumulated weights"),
     "learning-rate decay": gettext_lazy("a decaying learning rate"),
+    "weight-dependent learning rate": gettext_lazy("a learning rate made of the weights"),
     "loss clipping": gettext_lazy("a clipped loss"),
 }
 
