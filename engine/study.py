@@ -48,8 +48,9 @@ class Study:
     """What is compared, and how often. seconds, individuals: the budget of every run, one of the two.
 
     Repeat k of every arm has seed `seed` + k, so all arms meet the same tasks. baselines: hand-designed algorithms that the
-    selected ones are held against on the same select tasks, and final tasks. motifs: that are counted among the selected
-    programs, and compared with those of the arm that an arm is against. confidence: of the intervals.
+    selected ones are held against on the same select tasks, and final tasks, each in the arms whose labels it can learn:
+    numbers or, of many classes, vectors. motifs: that are counted among the selected programs, and compared with those of
+    the arm that an arm is against. confidence: of the intervals.
     """
 
     name: str
@@ -143,6 +144,9 @@ def study_from_toml(data: Any) -> Study:
             raise StudyError(f'study.motifs: "{name}" is not known, allowed: {", ".join(MOTIFS)}')
     budget = StopSpec(max_seconds=data.get("seconds"), max_total_individuals=data.get("individuals"))
     arms = tuple(_arm(one, f"arms[{place}]", data.get("base", {}), budget) for place, one in enumerate(data["arms"]))
+    for name in data.get("baselines", ()):
+        if not any(fits(name, arm) for arm in arms):
+            raise StudyError(f'study.baselines: "{name}" learns labels of another kind than those of any arm')
     names = [arm.name for arm in arms]
     for arm in arms:
         if names.count(arm.name) > 1 or (arm.against is not None and arm.against not in names):
@@ -192,6 +196,11 @@ def _arm(data: Any, place: str, base: Mapping[str, Any], budget: StopSpec) -> Ar
     if spec.islands > 1:
         raise StudyError(f"study.{place}: islands: {spec.islands}, studies run searches of one island")
     return Arm(data["name"], spec, data.get("against"))
+
+
+def fits(baseline: str, arm: Arm) -> bool:
+    """Whether a hand-designed algorithm takes labels as an arm's tasks have them: numbers or vectors."""
+    return BASELINES[baseline].build().vector_labels == arm.spec.vector_labels
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -341,7 +350,7 @@ def _conclude(run: Run, study: Study, arm: Arm, result, finish_reason: str) -> N
     if not run.curve or run.select_fitness > run.curve[-1][2]:
         run.curve.append([round(run.seconds, 4), run.individuals, run.select_fitness])
     experiment = result.experiment if arm.spec.fresh_tasks else 0
-    for name in study.baselines:
+    for name in (one for one in study.baselines if fits(one, arm)):
         known = BASELINES[name].build()
         spec = replace(arm.spec, registers=known.registers_used())
         for tasks, scores, parts in (

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.algorithm import Algorithm
 from engine.explain import explain
-from engine.study import Arm, Run, Study
+from engine.study import Arm, Run, Study, fits
 
 _RESAMPLES = 10_000
 
@@ -81,7 +81,8 @@ def _row(study: Study, arm: Arm, runs: Sequence[Run]) -> dict[str, Any]:
         "beats": {}, "beats_final": {}, "motifs": {},
     }  # fmt: skip
     for name in study.baselines:
-        row["beats"][name] = _beaten([(run.select_fitness, run.baselines[name]) for run in runs], study.confidence)
+        held = [(run.select_fitness, run.baselines[name]) for run in runs] if fits(name, arm) else None
+        row["beats"][name] = None if held is None else _beaten(held, study.confidence)
         pairs = [
             (run.final_fitness, run.final_baselines[name])
             for run in runs

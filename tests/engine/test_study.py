@@ -108,6 +108,7 @@ def test_runs_are_interleaved_and_take_turns_at_being_first():
         ({"arms": [{"name": "a", "without": ["select_tasks"]}]}, "study.arms[0]: needs select_tasks"),
         ({"base": {}, "arms": [{"name": "a"}]}, "study.arms[0].preset: missing"),
         ({"baselines": ["nothing"]}, 'study.baselines: "nothing" is not known'),
+        ({"baselines": ["softmax-net"]}, 'study.baselines: "softmax-net" learns labels of another kind'),
     ],
 )
 def test_refuses_naming_the_field(change, message):
@@ -201,6 +202,25 @@ def test_outcome_and_its_table():
     assert "–" in table(summary(study, []))
     rows = curves(runs).splitlines()
     assert rows[0] == "arm,repeat,seed,seconds,individuals,best_select" and len(rows) == 1 + 4 * 3
+
+
+def test_each_arm_is_held_against_the_baselines_of_its_labels(tmp_path):
+    tasks = {"kind": "classes", "dataset": "digits", "count": 2, "train_examples": 40, "valid_examples": 20}
+    changes = {key: {**tasks, "features": 16} for key in ("search_tasks", "select_tasks", "final_tasks")}
+    many = {"preset": "cifar10-many-classes", "changes": changes, "without": ["hurdle"]}
+    pairs = {"name": "numbers", "against": "ten classes"}
+    study = small(
+        arms=[pairs, {"name": "ten classes", **many}], baselines=["linear", "softmax-net"], repeats=1, individuals=300
+    )
+    numbers, classes = run_study(study, Folder(tmp_path, study))
+    for run, names in ((numbers, ["linear"]), (classes, ["softmax-net"])):
+        assert list(run.baselines) == list(run.final_baselines) == names
+    outcome = summary(study, [numbers, classes])
+    assert [[beaten is None for beaten in row["beats"].values()] for row in outcome["arms"]] == [
+        [False, True],
+        [True, False],
+    ]
+    assert len({line.count("|") for line in table(outcome).splitlines()}) == 1
 
 
 def test_command_line(tmp_path, capsys):
