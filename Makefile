@@ -41,6 +41,9 @@ fuzz-pages: install-dev ## send pages, uploads, notes, specifications, webhooks 
 load: install-dev ## fifty readers and two searches over 100,000 algorithms; takes ten minutes
 	@$(VENV)/python -m tests.load
 
+islands: install-dev ## a search of 200 islands, and whether everything of it is stored; takes some minutes
+	@$(VENV)/python -m tests.islands
+
 storing: install-dev ## the same search as a job that stores everything and by the engine alone; takes minutes
 	@$(VENV)/python -m tests.storing
 
