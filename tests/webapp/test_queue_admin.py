@@ -43,6 +43,21 @@ def test_the_queue_shows_who_has_what(client, administrator, make_search, owner,
     assert f"{waiting.pk}.0: waits" in only and f"{running.pk}.0: runs" not in only
 
 
+def test_what_runs_and_waits_stands_first(client, administrator, make_search):
+    for state in ("finished", "stopped", "failed", "paused", "queued"):
+        Island.objects.filter(search=make_search(title=state)).update(state=state)
+    Lease.claim(island_id=make_search(title="running").islands.get().pk, attempt=1)
+    late, early = make_search(title="waits late"), make_search(title="waits early", priority=1)
+    client.force_login(administrator)
+    response = client.get(reverse(QUEUE))
+    shown = [island.search.title for island in response.context["cl"].result_list]
+    assert shown == ["running", early.title, "queued", late.title, "paused", "failed", "stopped", "finished"]
+    # A click on a column goes before it.
+    column = response.context["cl"].list_display.index("priority")
+    by_priority = client.get(reverse(QUEUE), {"o": f"-{column}"}).context["cl"].result_list
+    assert by_priority[0].search.title == early.title
+
+
 def test_a_broken_broker_is_said_and_breaks_nothing(client, administrator, make_search, monkeypatch):
     make_search()
     monkeypatch.setattr("webapp.experiments.services.broker.queues", lambda: None)

@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, F
+from django.db.models import Case, Count, F, IntegerField, When
 from django.db.models.functions import Now
 from django.shortcuts import redirect
 from django.template.defaultfilters import truncatechars
@@ -47,6 +47,11 @@ class WhoseFilter(admin.SimpleListFilter):
         return queryset.filter(search__owner=self.value()) if (self.value() or "").isdigit() else queryset
 
 
+_ORDER = [Island.State(one) for one in ("running", "queued", "paused", "failed", "stopped", "finished")]
+_TURN = Case(*(When(state=state, then=place) for place, state in enumerate(_ORDER)), output_field=IntegerField())
+"""First what runs and waits, then what somebody may have to see to, then what has ended."""
+
+
 class IslandAdmin(admin.ModelAdmin):
     """The queue. A job is an island: its next slice is what a worker does."""
 
@@ -59,7 +64,7 @@ class IslandAdmin(admin.ModelAdmin):
     list_per_page = 50
     search_fields = ("search__title", "search__owner__username", "lease_owner")
     search_help_text = _("Title of a search, name of an owner or of a worker")
-    ordering = ("-state", "-search__priority", "queued_at")
+    ordering = (_TURN, "-search__priority", "queued_at")
     show_full_result_count = False
     actions = ("stop", "retry", "raise_priority", "lower_priority", "to_front", "to_back", "take_back")
     change_list_template = "admin/experiments/queue.html"
