@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from webapp.experiments.models import Search
+from webapp.lib.address import absolute_url
 from webapp.people.services import notices
 
 
@@ -46,9 +46,3 @@ def tell_owner(search: Search) -> None:
             },
         },
     )
-
-
-def absolute_url(path: str) -> str:
-    """Return an address as people open it, outside of any request."""
-    public = settings.PUBLIC_URL
-    return (f"{public.scheme}://{public.netloc}" if public else settings.ENVIRONMENT.address) + path
