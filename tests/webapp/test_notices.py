@@ -18,6 +18,7 @@ from webapp.people.services import notices
 from webapp.people.tasks import forget_job, notices_job
 
 pytestmark = pytest.mark.django_db
+PASSWORD = "quite a long password"
 URL = "https://hooks.example/abovo"
 
 
@@ -163,6 +164,8 @@ def test_private_addresses_are_refused_for_real(owner, make_search):
 
 def test_the_form(client, owner, settings, posts):
     settings.ABOVO_EMAIL = True
+    owner.set_password(PASSWORD)
+    owner.save()
     client.force_login(owner)
     for values, field in (
         ({"webhook_url": "ftp://x"}, "webhook_url"),
@@ -170,15 +173,19 @@ def test_the_form(client, owner, settings, posts):
         ({"webhook_url": "http://[::1]/"}, "webhook_url"),
         ({"by_email": "on"}, "email"),
         ({"by_email": "on", "email": "nobody"}, "email"),
+        ({"email": "o@example.org"}, "password"),
+        ({"email": "o@example.org", "password": "another"}, "password"),
     ):
         response = client.post("/account/notices/", values)
         assert response.status_code == 422 and field in response.context["notices_form"].errors
-    client.post("/account/notices/", {"webhook_url": URL, "by_email": "on", "email": "o@example.org", "test": "1"})
+    values = {"webhook_url": URL, "by_email": "on", "email": "o@example.org"}
+    client.post("/account/notices/", {**values, "password": PASSWORD})
+    client.post("/account/notices/", {**values, "test": "1"})
     assert Notice.objects.filter(event="test").count() == 2
     notices_job()
     text = client.get("/account/").content.decode()
     assert notices.signing_key(Profile.objects.get(user=owner)) in text and text.count("delivered") == 2
-    client.post("/account/notices/", {"webhook_url": "", "email": ""})
+    client.post("/account/notices/", {"webhook_url": "", "email": "", "password": PASSWORD})
     owner.refresh_from_db()
     assert Profile.objects.get(user=owner).webhook_url == "" and not notices.wanted_by(owner)
 

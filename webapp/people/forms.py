@@ -86,18 +86,30 @@ class AccountForm(forms.ModelForm):
 
 
 class NoticesForm(forms.Form):
-    """How somebody wants to be told that a search ended. Without a mail server there is nothing about e-mail."""
+    """How somebody wants to be told that a search ended. Without a mail server there is nothing about e-mail.
+
+    Links to a new password go to the address: whoever finds a browser signed in cannot change it without the old one.
+    """
 
     by_email = forms.BooleanField(required=False, label=_("By e-mail"))
     email = forms.EmailField(required=False, label=_("E-mail address"))
+    password = forms.CharField(
+        required=False,
+        strip=False,
+        label=_("Your password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
     webhook_url = forms.CharField(
         required=False, max_length=500, label=_("Webhook"), help_text=_("An address that gets a signed POST with JSON.")
     )
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, user, *args, **kwargs):
         super().__init__(*args, **kwargs)
+        self.user = user
         if not settings.ABOVO_EMAIL:
             del self.fields["by_email"], self.fields["email"]
+        if not (settings.ABOVO_EMAIL and self.is_bound and self.data.get("email", "").strip() != user.email):
+            del self.fields["password"]
 
     def clean_webhook_url(self):
         url = self.cleaned_data["webhook_url"].strip()
@@ -114,6 +126,8 @@ class NoticesForm(forms.Form):
         values = super().clean()
         if values.get("by_email") and not values.get("email") and "email" not in self.errors:
             self.add_error("email", _("Which address?"))
+        if "password" in self.fields and not self.errors and not self.user.check_password(values["password"]):
+            self.add_error("password", _("To change your e-mail address, type your password."))
         return values
 
 

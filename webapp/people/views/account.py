@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.experiments.quotas import usage_of
@@ -70,10 +71,11 @@ def end_token(request, token_id: int):
 
 @never_cache
 @login_required
+@sensitive_post_parameters("password")
 @require_POST
 def choose_notices(request):
     """Set how one is told; with the button for it, also send something to try it."""
-    form = NoticesForm(request.POST)
+    form = NoticesForm(request.user, request.POST)
     if not form.is_valid():
         return _page(request, notices_form=form, status=422)
     values = form.cleaned_data
@@ -116,7 +118,7 @@ def _page(
         "form": form or TokenForm(),
         "made": made,
         "secret": secret,
-        "notices_form": notices_form or NoticesForm(initial=chosen),
+        "notices_form": notices_form or NoticesForm(request.user, initial=chosen),
         "notices": request.user.notices.all()[:5],
         "signing_key": notices.signing_key(profile) if profile.webhook_url else "",
     }
