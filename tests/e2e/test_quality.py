@@ -54,7 +54,9 @@ print("\\n" + json.dumps({
 
 @pytest.fixture(scope="module")
 def product(make_product):
-    product = make_product(ABOVO_OPEN_LAUNCH="1", ABOVO_ADMIN_PASSWORD="a good long password").without_first_search()
+    product = make_product(
+        ABOVO_OPEN_LAUNCH="1", ABOVO_ADMIN_PASSWORD="a good long password", ABOVO_EMAIL_URL="smtp+plain://127.0.0.1:9"
+    ).without_first_search()
     product.start()
     product.manage("fill_synthetic", "--searches", "4", "--algorithms", "120")
     product.things = json.loads(product.manage("shell", "--no-imports", "--command", THINGS).strip().splitlines()[-1])

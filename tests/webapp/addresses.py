@@ -122,6 +122,7 @@ RULES = {
     "experiments:compare": OPEN,
     "experiments:compare-svg": NOTHING,
     "experiments:oembed": NOTHING,
+    "people:forgot": OPEN,
     "people:join": OPEN,
     "people:account": ACCOUNT,
     "people:password": ACCOUNT,

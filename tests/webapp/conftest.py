@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 ONCE = {
     "test_algorithm_page", "test_annotation", "test_api_schema", "test_appearances", "test_charts", "test_client", "test_compare",
-    "test_datasets", "test_downloads", "test_evaluate", "test_evaluations", "test_fetch_dataset", "test_fuzz_pages", "test_language",
+    "test_datasets", "test_downloads", "test_evaluate", "test_evaluations", "test_fetch_dataset", "test_forgot", "test_fuzz_pages", "test_language",
     "test_markdown", "test_marks", "test_not_finite", "test_notices", "test_pages", "test_people", "test_permalinks",
     "test_permissions", "test_search_list", "test_security", "test_share", "test_sign_in", "test_spec_form", "test_studies",
     "test_translations", "test_webhook",

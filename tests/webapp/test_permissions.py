@@ -41,6 +41,7 @@ def test_every_address_has_a_rule():
 def world(make_search, run, owner, stranger, administrator, django_user_model, settings):
     """Somebody of each role, and for each argument of addresses the owner's things by visibility."""
     settings.ABOVO_OPEN_LAUNCH = False
+    settings.ABOVO_EMAIL = True
     settings.ABOVO_API_RATE = settings.ABOVO_API_RATE_ANONYMOUS = 0
     viewer = django_user_model.objects.create_user("viewer")
     accounts.set_role(viewer, Role.VIEWER)

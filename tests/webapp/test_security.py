@@ -84,7 +84,9 @@ def test_other_host_names_are_refused(client, host, settings):
     assert client.get("/", headers={"Host": host}).status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/login/", "/logout/", "/account/tokens/", "/people/invite/", "/searches/new/"])
+@pytest.mark.parametrize(
+    "path", ["/login/", "/login/forgot/", "/logout/", "/account/tokens/", "/people/invite/", "/searches/new/"]
+)
 def test_forms_need_their_csrf_token(administrator, path):
     from django.test import Client
 

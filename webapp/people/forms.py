@@ -13,8 +13,21 @@ from django.utils.translation import ngettext
 
 from webapp.lib.webhook import WebhookError, check_address, refuse_private_number
 from webapp.people.models import ApiToken, Profile, Role
-from webapp.people.services import login
+from webapp.people.services import forgotten, login
 from webapp.people.throttle import client_address
+
+
+def _too_many(seconds: int) -> ValidationError:
+    minutes = -(-seconds // 60)
+    return ValidationError(
+        ngettext(
+            "Too many attempts. Try again in %(n)d minute.",
+            "Too many attempts. Try again in %(n)d minutes.",
+            minutes,
+        )
+        % {"n": minutes},
+        code="throttled",
+    )
 
 
 class _Throttled:
@@ -26,16 +39,7 @@ class _Throttled:
         who = {"username": self.cleaned_data.get("username") or "", "address": client_address(self.request)}
         if seconds := login.attempt(**who):
             self.throttled = True
-            minutes = -(-seconds // 60)
-            raise ValidationError(
-                ngettext(
-                    "Too many attempts. Try again in %(n)d minute.",
-                    "Too many attempts. Try again in %(n)d minutes.",
-                    minutes,
-                )
-                % {"n": minutes},
-                code="throttled",
-            )
+            raise _too_many(seconds)
         cleaned = super().clean()
         login.succeeded(**who)
         return cleaned
@@ -47,6 +51,27 @@ class SignInForm(_Throttled, AuthenticationForm):
 
 class AdminSignInForm(_Throttled, AdminAuthenticationForm):
     pass
+
+
+class ForgotForm(forms.Form):
+    """Whose password is forgotten. throttled: too many were asked for from this address."""
+
+    throttled = False
+    typed = forms.CharField(
+        max_length=254,
+        label=_("Username or e-mail address"),
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "autofocus": True}),
+    )
+
+    def __init__(self, request, *args, **kwargs):
+        self.request = request
+        super().__init__(*args, **kwargs)
+
+    def clean(self):
+        if not self.errors and (seconds := forgotten.attempt(address=client_address(self.request))):
+            self.throttled = True
+            raise _too_many(seconds)
+        return super().clean()
 
 
 class JoinForm(BaseUserCreationForm):

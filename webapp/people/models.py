@@ -54,13 +54,17 @@ class Profile(models.Model):
 
 
 class Invitation(models.Model):
-    """A link that opens once: to a new account, or, with a user, to a new password for an old one."""
+    """A link that opens once: to a new account, or, with a user, to a new password for an old one.
+
+    sent_to: the e-mail address that a link went to which somebody asked for at the sign-in page; empty for an administrator's.
+    """
 
     digest = models.BinaryField(max_length=32, unique=True)
     role = models.CharField(max_length=13, choices=Role, default=Role.RESEARCHER)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="reset_links"
     )
+    sent_to = models.CharField(max_length=254, blank=True, default="", db_default="")
     note = models.CharField(_("for whom"), max_length=200, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="invitations"
@@ -83,6 +87,23 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"invitation {self.pk}"
+
+
+class ForgottenPassword(models.Model):
+    """What somebody typed who has forgotten a password, until a worker has looked whose name or e-mail address it is.
+
+    The request itself does not look: it does the same, and takes as long, whether there is such an account or not.
+    """
+
+    typed = models.CharField(max_length=254)
+    language = models.CharField(max_length=10)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ("created_at", "id")
+
+    def __str__(self) -> str:
+        return f"forgotten password {self.pk}"
 
 
 class ApiToken(models.Model):
@@ -115,7 +136,8 @@ class ApiToken(models.Model):
 class Notice(models.Model):
     """Something to tell an account's owner, by one way: the outbox, written in the transaction of what it tells of.
 
-    due_at: when to try (again); while it is being sent, when somebody else may. content: subject and text, or a webhook's data.
+    due_at: when to try (again); while it is being sent, when somebody else may. content: subject and text, or a webhook's data;
+    of a link to a new password the language alone, for its message is written when it is sent.
     """
 
     class Channel(models.TextChoices):

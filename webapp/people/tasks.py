@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from webapp.people.services import notices
+from webapp.people.services import forgotten, notices
 
 
 @shared_task(name="people.notices_job", ignore_result=True)
 def notices_job() -> int:
-    """Send what waits in the outbox."""
+    """Look whose passwords were forgotten, and send what waits in the outbox."""
+    forgotten.answer()
     return notices.send_due()
 
 

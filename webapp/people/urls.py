@@ -8,6 +8,7 @@ from webapp.people.views import account, people, sign_in
 app_name = "people"
 
 urlpatterns = [
+    path("login/forgot/", sign_in.forgot, name="forgot"),
     path("invitation/<str:secret>/", sign_in.join, name="join"),
     path("account/", account.account, name="account"),
     path("account/password/", account.ChangePassword.as_view(), name="password"),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from webapp.people.models import Invitation, Role
@@ -37,7 +37,7 @@ def offer_new_password(*, by, user) -> tuple[Invitation, str]:
     """Make a link with which the account's owner sets a new password; earlier ones of the account end."""
     secret, digest = new_secret()
     with transaction.atomic():
-        open_invitations().filter(user=user).delete()
+        end_links(user=user)
         invitation = Invitation.objects.create(
             digest=digest, user=user, created_by=by, expires_at=timezone.now() + RESET_VALID
         )
@@ -45,10 +45,34 @@ def offer_new_password(*, by, user) -> tuple[Invitation, str]:
     return invitation, secret
 
 
+def new_password_by_mail(*, user) -> str:
+    """Make such a link for the account's e-mail address; return its secret. Earlier ones that were sent end.
+
+    An administrator's link stays: strangers can ask for this one.
+    """
+    secret, digest = new_secret()
+    with transaction.atomic():
+        _unused_of(user).exclude(sent_to="").delete()
+        Invitation.objects.create(digest=digest, user=user, sent_to=user.email, expires_at=timezone.now() + RESET_VALID)
+    return secret
+
+
+def end_links(*, user) -> None:
+    """End the links to a new password that an account has."""
+    _unused_of(user).delete()
+
+
+def _unused_of(user):
+    return Invitation.objects.filter(user=user, used_at__isnull=True)
+
+
 def open_invitations():
-    """Return the links that still open something."""
-    return Invitation.objects.filter(used_at__isnull=True, expires_at__gt=timezone.now()).filter(
-        Q(user__isnull=True) | Q(user__is_active=True)
+    """Return the links that still open something. One that was sent by e-mail ends with the address, if the account gets another."""
+    return Invitation.objects.filter(
+        Q(user__isnull=True) | Q(user__is_active=True),
+        Q(sent_to="") | Q(sent_to=F("user__email")),
+        used_at__isnull=True,
+        expires_at__gt=timezone.now(),
     )
 
 
@@ -64,11 +88,13 @@ def accept(*, secret: str, username: str = "", password: str):
     """
     User = get_user_model()
     with transaction.atomic():
+        # The account first, then its links: of two links at once one ends the other.
+        known = User.objects.select_for_update(of=("self",)).filter(reset_links__digest=digest_of(secret)).first()
         invitation = open_invitations().select_for_update(of=("self",)).filter(digest=digest_of(secret)).first()
         if invitation is None:
             raise Unusable
-        if invitation.user_id:
-            user = User.objects.select_for_update().get(pk=invitation.user_id)
+        if known is not None:
+            user = known
             user.set_password(password)
             user.save(update_fields=["password"])
         else:
@@ -76,6 +102,9 @@ def accept(*, secret: str, username: str = "", password: str):
             set_role(user, invitation.role)
         invitation.used_at, invitation.used_by = timezone.now(), user
         invitation.save(update_fields=["used_at", "used_by"])
+        if known is not None:
+            end_links(user=user)
+            record(by=user, obj=user, what="Set a new password by a link")
     return user
 
 

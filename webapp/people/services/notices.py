@@ -25,6 +25,7 @@ from django.utils import timezone
 from webapp.lib import webhook
 from webapp.people.models import Notice, Profile
 from webapp.people.roles import profile_of
+from webapp.people.services import letters
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ SENDING = timedelta(minutes=2)
 
 A_TURN = 20
 KEPT = timedelta(days=30)
+
+NEW_PASSWORD = "password.new"
+"""The event whose message holds a secret: it is made when it is sent, at each attempt anew, and is stored nowhere."""
 
 
 def wanted_by(user) -> list[str]:
@@ -63,10 +67,11 @@ def tell(user, *, event: str, subject: str, text: str, data: dict[str, Any], cha
     ]
     if rows:
         Notice.objects.bulk_create(rows)
-        transaction.on_commit(_send_for_worker, robust=True)
+        transaction.on_commit(send_for_worker, robust=True)
 
 
-def _send_for_worker() -> None:
+def send_for_worker() -> None:
+    """Ask a worker to look at the outbox now."""
     from webapp.people.tasks import notices_job  # the tasks call the services
 
     try:
@@ -125,9 +130,14 @@ def _attempt(notice: Notice) -> None:
 
 
 def _send_email(notice: Notice) -> None:
-    if not notice.user.email:
+    user, content = notice.user, notice.content
+    if not user.email:
         raise webhook.WebhookError("the account has no e-mail address any more", permanent=True)
-    EmailMessage(notice.content["subject"], notice.content["text"], to=[notice.user.email]).send()
+    if notice.event == NEW_PASSWORD:
+        if not user.is_active:
+            raise webhook.WebhookError("the account may not sign in any more", permanent=True)
+        content = letters.new_password(user, language=content["language"])
+    EmailMessage(content["subject"], content["text"], to=[user.email]).send()
 
 
 def _send_webhook(notice: Notice) -> None:

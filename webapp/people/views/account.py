@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from webapp.experiments.quotas import usage_of
 from webapp.people.forms import NoticesForm, TokenForm
 from webapp.people.roles import profile_of, role_of
-from webapp.people.services import notices
+from webapp.people.services import invitations, notices
 from webapp.people.services.tokens import PER_ACCOUNT, TooMany, create_token, revoke_token
 
 
@@ -33,7 +33,9 @@ class ChangePassword(PasswordChangeView):
 
     def form_valid(self, form):
         messages.success(self.request, _("Your password was changed. Other browsers have been signed out."))
-        return super().form_valid(form)
+        response = super().form_valid(form)
+        invitations.end_links(user=self.request.user)
+        return response
 
     def form_invalid(self, form):
         response = super().form_invalid(form)
@@ -119,7 +121,7 @@ def _page(
         "made": made,
         "secret": secret,
         "notices_form": notices_form or NoticesForm(request.user, initial=chosen),
-        "notices": request.user.notices.all()[:5],
+        "notices": request.user.notices.exclude(event=notices.NEW_PASSWORD)[:5],
         "signing_key": notices.signing_key(profile) if profile.webhook_url else "",
     }
     return render(request, "people/account.html", context, status=status)
