@@ -1,9 +1,10 @@
-"""Specifications as TOML text that people can edit; ``tomllib`` and `SearchSpec.from_json` read it back."""
+"""Specifications as TOML text that people can edit; `read_toml` and `SearchSpec.from_json` read it back."""
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,25 @@ from engine.spec import SearchSpec
 
 _WIDTH = 120
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_MOST_PARTS = 20
+# Possessive, and beginning where a key can begin alone (no quote of a text's inside): its time is in proportion to the text's length.
+_PART = r"""(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+"""
+_LONG_KEY = re.compile(rf"(?<![\w\\-])(?:{_PART}){{{_MOST_PARTS}}}")
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Return the tables of a TOML text from anywhere. Raises ValueError, which says what is wrong with it.
+
+    Keys of twenty parts and more are refused: the parser's time grows with the square of a key's parts, to minutes for a long text.
+    """
+    long = _LONG_KEY.search(text)
+    if long:
+        line = text.count("\n", 0, long.start()) + 1
+        raise ValueError(f"a key of more than {_MOST_PARTS} parts (at line {line})")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("values within values, too deep") from None
 
 
 def to_toml(spec: SearchSpec) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from engine.algorithm import Algorithm
+from engine.spec_toml import read_toml
 
 MAX_FILE_BYTES = 1 << 30
 
@@ -45,8 +45,8 @@ def parse_json(text: str, what: str) -> Any:
 def parse_toml(text: str, what: str) -> dict[str, Any]:
     """Return parsed TOML. Raises Refusal naming line and column."""
     try:
-        return tomllib.loads(text)
-    except (RecursionError, ValueError) as error:
+        return read_toml(text)
+    except ValueError as error:
         raise Refusal(f"{what}: not valid TOML: {error}") from None
 
 

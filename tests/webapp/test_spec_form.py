@@ -189,7 +189,19 @@ def test_toml_round_trip(signed_in, make_search):
     assert SearchSpec.from_json(tomllib.loads(stored)).to_json() == search.spec
 
 
-@pytest.mark.parametrize("text", ["", "population_size = ", "x = 1", "population_size = 0", "[" * 5000, "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "population_size = ",
+        "x = 1",
+        "population_size = 0",
+        "[" * 5000,
+        "seed = " + "1" * 5000,
+        "a." * 50_000 + "b = 1",
+        "\x00",
+    ],
+)
 def test_bad_toml_is_explained(signed_in, text):
     response = signed_in.post(URL, {"preset": "digits", "toml": text, "read": "1"})
     assert response.status_code == 422 and "toml" in response.context["form"].errors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from ninja import Router
 
 from engine.presets import preset, preset_names
 from engine.spec import SearchSpec, SpecError
-from engine.spec_toml import to_toml
+from engine.spec_toml import read_toml, to_toml
 from webapp.api import present
 from webapp.api.caller import owner_of
 from webapp.api.problems import ApiError, Problem
@@ -67,9 +66,9 @@ def read_spec(data: SpecIn | LaunchIn) -> SearchSpec:
 
 def _from_toml(text: str) -> dict[str, Any]:
     try:
-        fields = tomllib.loads(text)
+        fields = read_toml(text)
         check_storable(fields)
-    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+    except (RecursionError, ValueError) as error:
         raise SpecError("toml", f"not valid TOML: {error}") from None
     return fields
 

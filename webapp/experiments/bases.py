@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -13,6 +12,7 @@ from django.utils.translation import gettext as _
 from engine.algorithm import Algorithm as Program
 from engine.presets import HELD_OUT_PAIRS, preset, preset_names
 from engine.spec import FecSpec, SearchSpec, SpecError, TaskSpec
+from engine.spec_toml import read_toml
 from webapp.experiments import access, queries
 from webapp.experiments.words import engine_text
 
@@ -57,8 +57,8 @@ def spec_from_toml(text: str) -> SearchSpec:
     if not text.strip():
         raise SpecError("toml", _("Paste a specification first."))
     try:
-        data = tomllib.loads(text.replace("\r\n", "\n"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        data = read_toml(text)
+    except ValueError as error:
         raise SpecError("toml", _("This is not TOML: %(error)s.") % {"error": error}) from None
     try:
         return SearchSpec.from_json(data)
