@@ -147,9 +147,10 @@ class Product:
         return json.loads(self.manage("shell", "--no-imports", "--command", code).strip().splitlines()[-1])
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that lives in this home, whoever its parent is by now."""
+        """Every process that lives in this home, whoever its parent is by now; not this one, nor those that started it there."""
         found = []
-        for process in psutil.process_iter():
+        ours = {os.getpid(), *(one.pid for one in psutil.Process().parents())}
+        for process in (one for one in psutil.process_iter() if one.pid not in ours):
             try:
                 belongs = process.environ().get("ABOVO_HOME") == str(self.home)
                 belongs = belongs or str(self.home) in " ".join(process.cmdline())
