@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -18,11 +17,7 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.product import ROOT, Product
-from webapp.lib.postgres import EmbeddedPostgres
-
-LAUNCH = """(lambda names: exec({spec!r}, names) or names["launch"].launch_search(spec=names["spec"], seed=1).pk)(
-    {{"launch": __import__("importlib").import_module("webapp.experiments.services.launch")}})"""
+from tests.product import ROOT, Product, given_servers
 
 SPEC = """
 from dataclasses import replace
@@ -68,10 +63,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--minutes", type=float, default=15.0, help="after which it is given up")
     options = parser.parse_args(arguments)
-    servers = {name: os.environ[name] for name in ("DATABASE_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
     settings = {"ABOVO_WORKERS": str(options.workers), "ABOVO_SLICE_SECONDS": "0.5", "ABOVO_TURN_SECONDS": "0.5"}
     with tempfile.TemporaryDirectory(prefix="abovo-islands-", ignore_cleanup_errors=True) as folder:
-        variables = {"ABOVO_NUMBA_CACHE": str(ROOT / "var" / "numba"), **settings, **servers}
+        variables = {"ABOVO_NUMBA_CACHE": str(ROOT / "var" / "numba"), **settings, **given_servers()}
         product = Product(Path(folder), variables)
         Path(folder).chmod(0o755)
         say("starting")
@@ -85,7 +79,7 @@ def main(arguments: list[str]) -> int:
 
 def measure(product: Product, options: argparse.Namespace) -> int:
     """Run the search and print what it took; returns 1 if it does not end, or if something of it is missing."""
-    database = product.environment.get("DATABASE_URL") or EmbeddedPostgres(product.home / "postgres").url
+    database = product.database_url
     spec = SPEC.format(
         islands=options.islands, population=options.population, every=options.every, individuals=options.individuals
     )
@@ -96,7 +90,7 @@ def measure(product: Product, options: argparse.Namespace) -> int:
             assert row is not None
             return row
 
-        search = product.query(LAUNCH.format(spec=spec))
+        search = product.launch(spec, seed=1)
         # Compiling is no part of it.
         while ask(PROGRESS, search=search)["slices"] < options.workers:
             time.sleep(0.2)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.product import ROOT, Product
+from tests.product import ROOT, Product, given_servers
 
 PAGES = {
     "home": (2, "/"),
@@ -159,12 +159,12 @@ KINDS = {
 READING = ("web", "readers", "database", "broker")
 """What readers take: the database and the broker work for searches, too, with readers a little less than without."""
 SERVERS = ("postgres", "beam.smp")
+"""Names of processes that name neither the product's home nor its settings: all of the machine's count."""
 
 
 def cpu(product: Product) -> dict[str, float]:
     """Seconds of processor time that the product's processes have had, by kind."""
     total: dict[str, float] = collections.defaultdict(float)
-    # Database and broker name neither home nor settings; where they are not the product's own, all of this machine's count.
     found = product.processes()
     servers = [one for one in psutil.process_iter() if name_of(one) in SERVERS]
     for process in {*found, psutil.Process(), *servers, *(child for one in found for child in children(one))}:
@@ -242,8 +242,6 @@ def report(log: Log, alone: list[Window], read: list[Window], options) -> dict:
         # Of all cores: what web server, readers and the database took more than without them.
         "readers' share of the processors": round(
             share(read, *READING) - share(alone, *READING), 3),
-        "searches' share alone": round(share(alone, "searches"), 3),
-        "searches' share with readers": round(share(read, "searches"), 3),
         "shares alone": {kind: round(share(alone, kind), 3) for kind in sorted(alone[0].cpu)},
         "shares with readers": {kind: round(share(read, kind), 3) for kind in sorted(read[0].cpu)},
     }  # fmt: skip
@@ -269,8 +267,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     home = Path(os.environ.get("ABOVO_HOME") or ROOT / "var" / "load")
-    servers = {name: os.environ[name] for name in ("DATABASE_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
-    variables = {"ABOVO_WORKERS": str(len(os.sched_getaffinity(0))), **servers}
+    variables = {"ABOVO_WORKERS": str(len(os.sched_getaffinity(0))), **given_servers()}
     product = Product(home, variables).without_first_search()
     say(f"starting on {home}")
     product.start()

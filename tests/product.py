@@ -19,8 +19,19 @@ from pathlib import Path
 
 import psutil
 
+from webapp.lib.postgres import EmbeddedPostgres
+
 ROOT = Path(__file__).resolve().parent.parent
 LAUNCHER = [sys.executable, "-m", "webapp.lib.launcher"]
+
+
+_LAUNCH = """(lambda names: exec({spec!r}, names) or names["launch"].launch_search(spec=names["spec"], seed={seed}).pk)(
+    {{"launch": __import__("importlib").import_module("webapp.experiments.services.launch")}})"""
+
+
+def given_servers() -> dict[str, str]:
+    """Return the settings that name a database and a broker of the surroundings, for a product that is to use them."""
+    return {name: os.environ[name] for name in ("DATABASE_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
 
 
 def free_port() -> int:
@@ -145,6 +156,14 @@ class Product:
         """Evaluate a Python expression in the instance's Django shell; what it returns must be JSON."""
         code = f"import json; print('\\n' + json.dumps({python}))"
         return json.loads(self.manage("shell", "--no-imports", "--command", code).strip().splitlines()[-1])
+
+    def launch(self, spec: str, *, seed: int) -> int:
+        """Launch a search; return its number. spec: Python that leaves a SearchSpec in `spec`."""
+        return self.query(_LAUNCH.format(spec=spec, seed=seed))
+
+    @property
+    def database_url(self) -> str:
+        return self.environment.get("DATABASE_URL") or EmbeddedPostgres(self.home / "postgres").url
 
     def processes(self) -> list[psutil.Process]:
         """Every process that lives in this home, whoever its parent is by now; not this one, nor those that started it there."""

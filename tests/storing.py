@@ -21,8 +21,7 @@ from pathlib import Path
 import psycopg
 
 from tests.load import cpu
-from tests.product import ROOT, Product
-from webapp.lib.postgres import EmbeddedPostgres
+from tests.product import ROOT, Product, given_servers
 
 SPEC = """
 from dataclasses import replace
@@ -44,9 +43,6 @@ for line in sys.stdin:
     used = time.process_time() - used
     print(json.dumps([seconds, used, report.counters.individuals, report.counters.train_steps, report.result.search_fitness]), flush=True)
 """
-
-LAUNCH = """(lambda names: exec({spec!r}, names) or names["launch"].launch_search(spec=names["spec"], seed={seed}).pk)(
-    {{"launch": __import__("importlib").import_module("webapp.experiments.services.launch")}})"""
 
 RUN = """
     SELECT extract(epoch FROM s.finished_at - s.started_at)::float, s.individuals, s.train_steps, f.score, s.state
@@ -88,8 +84,8 @@ class Job:
 
     def __init__(self, product: Product, options: argparse.Namespace, spec: str):
         self.product, self.options = product, options
-        self.launch = LAUNCH.format(spec=spec, seed=options.seed)
-        self.database = product.environment.get("DATABASE_URL") or EmbeddedPostgres(product.home / "postgres").url
+        self.spec = spec
+        self.database = product.database_url
         self.search = 0
         self.cpu: dict[str, float] = {}
 
@@ -99,7 +95,7 @@ class Job:
         for process in [worker, *worker.children(recursive=True)]:
             process.cpu_affinity([self.options.core])
         before = cpu(self.product)
-        self.search = self.product.query(self.launch)
+        self.search = self.product.launch(self.spec, seed=self.options.seed)
         with psycopg.connect(self.database, autocommit=True) as connection:
             while (row := connection.execute(RUN, [self.search]).fetchone())[0] is None:
                 time.sleep(0.5)
@@ -129,9 +125,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     spec = SPEC.format(preset=options.preset, individuals=options.individuals)
-    servers = {name: os.environ[name] for name in ("DATABASE_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
     with tempfile.TemporaryDirectory(prefix="abovo-storing-", ignore_cleanup_errors=True) as folder:
-        product = Product(Path(folder), {"ABOVO_NUMBA_CACHE": str(ROOT / "var" / "numba"), **servers})
+        product = Product(Path(folder), {"ABOVO_NUMBA_CACHE": str(ROOT / "var" / "numba"), **given_servers()})
         Path(folder).chmod(0o755)
         say("starting")
         product.without_first_search().start()

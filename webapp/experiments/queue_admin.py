@@ -47,7 +47,8 @@ class WhoseFilter(admin.SimpleListFilter):
         return queryset.filter(search__owner=self.value()) if (self.value() or "").isdigit() else queryset
 
 
-_ORDER = [Island.State(one) for one in ("running", "queued", "paused", "failed", "stopped", "finished")]
+_STATE = Island.State
+_ORDER = (_STATE.RUNNING, _STATE.QUEUED, _STATE.PAUSED, _STATE.FAILED, _STATE.STOPPED, _STATE.FINISHED)
 _TURN = Case(*(When(state=state, then=place) for place, state in enumerate(_ORDER)), output_field=IntegerField())
 """First what runs and waits, then what somebody may have to see to, then what has ended."""
 
