@@ -293,7 +293,7 @@ def prepared(evaluator: Evaluator, algorithm: Algorithm, *, keep: bool = False) 
 
     def run() -> int:
         assert loaded == evaluator.loaded, "another program came in between"
-        return evaluation.evaluate(evaluator.group, is_random, scores)
+        return evaluation.evaluate(evaluator.groups, is_random, scores)
 
     return run
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from engine.algorithm import VECTOR_LABEL, Algorithm, ProgramError, Registers
 from engine.compile_cache import compiling
+from engine.core import assembly, evaluation, programs
 from engine.core import context as at
-from engine.core import evaluation, programs
 from engine.core.assembly import assemble
-from engine.core.frame import layout
+from engine.core.frame import AHEAD, layout
 from engine.core.fusion import fuse
 from engine.core.kernel import kernel_address
 from engine.core.lanes import WIDTH
@@ -28,6 +28,11 @@ MAX_LANES = 16
 BANK_BYTES = 48 * 1024
 """Memory of one group's programs above which groups have half as many lanes: matrices of 16 lanes and 16 features fall out of
 the first-level cache, and programs that work on them took 1.4 to 2.7 times as long for the same 16 tasks."""
+
+
+NARROW_LANES = 4
+"""Lanes of the last group where it has so few tasks: ten tasks of programs with matrices are 8 and 2, and 16 lanes took a third more
+time than 12."""
 
 
 class Evaluation(NamedTuple):
@@ -84,133 +89,123 @@ class Evaluator:
         """Tasks of a group: the same on every machine, since what fails together is seen in the keys of the equivalence cache."""
         width = vector_width() if width is None else width
         self.padded_lanes = math.ceil(self.lanes / (width or WIDTH)) * (width or WIDTH)
-        self._place: Place | None = None
-        self._shape = Shape(
-            self.features,
-            self.padded_lanes,
-            width,
-            first.eval_type != "RMS_ERROR" and not self.vector_labels,
-            self.vector_labels,
-        )
+        self._width = width
+        self._is_scalar = first.eval_type != "RMS_ERROR" and not self.vector_labels
         self._rows = rows
         self.loaded = 0
         """How many programs have been loaded: who keeps one sees whether another came in between."""
-        self.group = self._build()
+        self.groups = self._build()
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
         """Let random ops draw from other streams from now on: those of an evaluator made with this seed."""
         self.seed = seed
-        for g, lane in np.ndindex(self.group.seeds.shape):
-            # By the task, not the place: how far groups are padded depends on the machine.
-            task = g * self.lanes + lane
-            self.group.seeds[g, lane] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(task + 1)))
+        # By the task, not the place: how groups are padded depends on the machine.
+        for task, place in enumerate(one for seeds in self._seeds for one in seeds):
+            place[...] = mix(np.uint64(seed % 2**64) ^ mix(np.uint64(task + 1)))
 
-    def _build(self) -> evaluation.Group:
+    def _build(self) -> evaluation.Groups:
+        """Lay out memory for programs of self._rows instructions."""
         self._blocks: list[np.ndarray] = []  # keeps alive what contexts point at
         self._features: list[np.ndarray] = []
-        features, stride, lanes, count = self.features, self.lanes, self.padded_lanes, len(self.tasks)
-        first = self.tasks[0]
-        groups = math.ceil(count / stride)
-        train_count, valid_count = len(first.train_labels), len(first.valid_labels)
+        self._steps: list[np.ndarray] = []
+        self._seeds: list[np.ndarray] = []
+        first, count, lanes = self.tasks[0], len(self.tasks), self.padded_lanes
+        self._places = self._new_places(lanes, self._width)
+        wide, rest = count, count % self.lanes
+        if self._places and lanes > NARROW_LANES and 0 < rest <= NARROW_LANES < count:
+            wide -= rest
+            self._places += self._new_places(NARROW_LANES, NARROW_LANES)
+        machines = np.array([place.machine for place in self._places], np.int64).reshape(-1, assembly.WORDS)
+        memory = self._memory_of(lanes, 0)
+        self.bank, self.zeros = memory["bank"], _aligned((self.features * lanes,), np.float64)
+        starts = range(0, wide, self.lanes)
+        contexts = _aligned((len(starts) + (wide < count), at.WORDS), np.int64)
+        for ctx, start in zip(contexts, starts):
+            self._point(ctx, self.tasks[start : min(start + self.lanes, wide)], lanes, memory)
+            ctx[at.MACHINE] = _address(machines[0]) if len(machines) else 0
+        if wide < count:
+            self._point(contexts[-1], self.tasks[wide:], NARROW_LANES, self._memory_of(NARROW_LANES, 1))
+            contexts[-1, at.MACHINE] = _address(machines[1])
+        if not len(machines):
+            with compiling(f"kernel-{self.features}-{lanes}-{int(self.vector_labels)}"):
+                contexts[:, at.KERNEL] = kernel_address(self.features, lanes, self.vector_labels)
+        full = np.array([len(first.train_labels), len(first.valid_labels), self.epochs], np.int64)
+        return evaluation.Groups(contexts, machines, full)
+
+    def _new_places(self, lanes: int, width: int) -> list[Place]:
+        """Return a machine for vectors of `width`; none: programs are to be interpreted."""
+        if not width:
+            return []
+        shape = Shape(self.features, lanes, width, self._is_scalar, self.vector_labels)
+        classes = self.tasks[0].classes if self.vector_labels else 0
+        with compiling(f"stencils-{'-'.join(str(int(one)) for one in shape)}"):
+            place = new_place(shape, self._bank_words(lanes), self._rows, self.max_abs_error, classes)
+        return [] if place is None else [place]
+
+    def _bank_words(self, lanes: int) -> int:
         s, v, m = self.registers
-        self._bank_words = (s + v * features + m * features**2) * lanes
-        machine, parts = self._machine(first)
-        kernel = 0
-        if self._place is None:
-            with compiling(f"kernel-{features}-{lanes}-{int(self.vector_labels)}"):
-                kernel = kernel_address(features, lanes, self.vector_labels)
-        group = evaluation.Group(
-            contexts=_aligned((groups, at.WORDS), np.int64),
-            addresses=np.zeros(groups, np.int64),
-            kernel=np.array([kernel], np.int64),
-            tasks=np.array([min(stride, count - g * stride) for g in range(groups)], np.int64),
-            active=_aligned((groups, lanes), np.int64),
-            steps=_aligned((groups, lanes), np.int64),
-            fitness=_aligned((groups, lanes), np.float64),
-            hashes=parts["hashes"],
-            hash_address=np.array([_address(parts["hashes"])], np.int64),
-            random=parts["random"],
-            lane_steps=np.zeros(lanes, np.int64),
-            lane_fitness=np.zeros(lanes),
-            seeds=np.zeros((groups, lanes), np.uint64),
-            full=np.array([train_count, valid_count, self.epochs], np.int64),
-            machine=machine,
-            frame=parts["frame"],
-            alive=parts["alive"],
-            totals=parts["totals"],
-            lost=parts["steps"],
-            trained=np.zeros(lanes, np.int64),
-        )
-        self.bank = parts["bank"]
-        self.zeros = _aligned((features * lanes,), np.float64)
-        scratch = _aligned((features**2 * lanes,), np.float64)
-        alive = _aligned((2, lanes), np.int64)
-        totals = _aligned((lanes,), np.float64)
-        orders = _orders(train_count, self.epochs)
-        self._blocks += [scratch, alive, totals, orders]
-        for g in range(groups):
-            tasks = self.tasks[g * stride : (g + 1) * stride]
-            group.active[g, : len(tasks)] = -1
-            data = {
-                at.TRAIN_FEATURES: _in_lanes([task.train_features for task in tasks], lanes),
-                at.TRAIN_LABELS: _in_lanes([labels_seen(task, task.train_labels) for task in tasks], lanes),
-                at.VALID_FEATURES: _in_lanes([task.valid_features for task in tasks], lanes),
-                at.VALID_LABELS: _in_lanes([labels_seen(task, task.valid_labels) for task in tasks], lanes),
-            }
-            self._blocks += data.values()
-            self._features += [data[at.TRAIN_FEATURES], data[at.VALID_FEATURES]]
-            ctx = group.contexts[g]
-            for word, block in data.items():
-                ctx[word] = _address(block)
-            ctx[at.BANK], ctx[at.SCRATCH], ctx[at.RANDOM] = map(_address, (self.bank, scratch, group.random))
-            ctx[at.ORDERS], ctx[at.ORDER_STRIDE] = _address(orders) + 8 * train_count, train_count
-            ctx[at.IS_ACCURACY] = first.eval_type != "RMS_ERROR"
-            ctx[at.CLASSES] = first.classes if self.vector_labels else 0
-            ctx[at.MAX_ABS_ERROR] = np.float64(self.max_abs_error).view(np.int64)
-            ctx[at.ACTIVE], ctx[at.STEPS] = _address(group.active[g]), _address(group.steps[g])
-            ctx[at.ALIVE], ctx[at.TOTALS], ctx[at.FITNESS] = (
-                _address(alive),
-                _address(totals),
-                _address(group.fitness[g]),
-            )
-            group.addresses[g] = _address(ctx)
-        return group
+        return (s + v * self.features + m * self.features**2) * lanes
 
-    def _machine(self, first: Task) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return a machine for programs of self._rows instructions, and the arrays that machine code and interpreter work on."""
-        lanes = self.padded_lanes
-        if self._shape.width:
-            with compiling(f"stencils-{'-'.join(str(int(one)) for one in self._shape)}"):
-                self._place = new_place(
-                    self._shape,
-                    self._bank_words,
-                    self._rows,
-                    self.max_abs_error,
-                    first.classes if self.vector_labels else 0,
-                )
-        if self._place is None:
-            return np.zeros(0, np.int64), {
-                "hashes": _aligned((lanes,), np.uint64), "random": _aligned((4, lanes), np.uint64), "frame": np.zeros(0, np.int64),
-                "alive": np.zeros(0, np.int64), "totals": np.zeros(0), "steps": np.zeros(0, np.int64),
-                "bank": _aligned((self._bank_words,), np.float64),
+    def _memory_of(self, lanes: int, place: int) -> dict[str, np.ndarray]:
+        """Return what groups of so many lanes share: registers, and what is noted of each lane while a program runs.
+
+        place: of their machine in self._places. Machine code has all of it in its frame.
+        """
+        own = {"scratch": _aligned((self.features**2 * lanes,), np.float64), "spare": _aligned((3, lanes), np.int64)}
+        if self._places:
+            frame, places = self._places[place].frame, layout(self.features, lanes)
+
+            def part(displacement: int, words: int) -> np.ndarray:
+                return frame[displacement // 8 : displacement // 8 + words]
+
+            memory = own | {
+                "hashes": part(places.hashes, lanes), "random": part(places.random, 4 * lanes), "alive": part(places.alive, lanes),
+                "totals": part(places.totals, lanes), "lost": part(places.steps, lanes),
+                "bank": part(places.bank, self._bank_words(lanes)).view(np.float64),
             }  # fmt: skip
-        frame, places = self._place.frame, layout(self.features, lanes)
+        else:
+            memory = own | {
+                "hashes": _aligned((lanes,), np.int64), "random": _aligned((4, lanes), np.int64),
+                "alive": _aligned((2, lanes), np.int64), "totals": _aligned((lanes,), np.int64), "lost": _aligned((lanes,), np.int64),
+                "bank": _aligned((self._bank_words(lanes),), np.float64),
+            }  # fmt: skip
+        self._blocks += memory.values()
+        return memory
 
-        def part(place: int, words: int, kind: type) -> np.ndarray:
-            return frame[place // 8 : place // 8 + words].view(kind)
-
-        return self._place.machine, {
-            "hashes": part(places.hashes, lanes, np.uint64), "random": part(places.random, 4 * lanes, np.uint64).reshape(4, lanes),
-            "frame": frame, "alive": part(places.alive, lanes, np.int64), "totals": part(places.totals, lanes, np.float64),
-            "steps": part(places.steps, lanes, np.int64), "bank": part(places.bank, self._bank_words, np.float64),
+    def _point(self, ctx: np.ndarray, tasks: Sequence[Task], lanes: int, memory: dict[str, np.ndarray]) -> None:
+        """Fill in the context of a group of tasks."""
+        first = tasks[0]
+        active, steps = _aligned((lanes,), np.int64), _aligned((lanes,), np.int64)
+        seeds, fitness = np.zeros(lanes, np.uint64), _aligned((lanes,), np.float64)
+        orders = _orders(len(first.train_labels), self.epochs)
+        active[: len(tasks)] = -1
+        blocks = {
+            at.TRAIN_FEATURES: _in_lanes([task.train_features for task in tasks], lanes),
+            at.TRAIN_LABELS: _in_lanes([labels_seen(task, task.train_labels) for task in tasks], lanes),
+            at.VALID_FEATURES: _in_lanes([task.valid_features for task in tasks], lanes),
+            at.VALID_LABELS: _in_lanes([labels_seen(task, task.valid_labels) for task in tasks], lanes),
+            at.ACTIVE: active, at.STEPS: steps, at.FITNESS: fitness, at.SEEDS: seeds,
+            at.ALIVE: memory["alive"], at.TOTALS: memory["totals"], at.LOST: memory["lost"], at.SPARE: memory["spare"],
+            at.BANK: memory["bank"], at.SCRATCH: memory["scratch"], at.RANDOM: memory["random"], at.HASH_PLACE: memory["hashes"],
         }  # fmt: skip
+        for word, block in blocks.items():
+            ctx[word] = _address(block)
+        self._blocks += [*blocks.values(), orders]
+        self._features += [blocks[at.TRAIN_FEATURES], blocks[at.VALID_FEATURES]]
+        self._steps.append(steps[: len(tasks)])
+        self._seeds.append(seeds[: len(tasks), None])
+        ctx[at.LANES], ctx[at.TASKS] = lanes, len(tasks)
+        ctx[at.ORDERS], ctx[at.ORDER_STRIDE] = _address(orders) + 8 * len(first.train_labels), len(first.train_labels)
+        ctx[at.IS_ACCURACY] = first.eval_type != "RMS_ERROR"
+        ctx[at.CLASSES] = first.classes if self.vector_labels else 0
+        ctx[at.MAX_ABS_ERROR] = np.float64(self.max_abs_error).view(np.int64)
 
     def reserve(self, rows: int) -> None:
         """Make room for programs of so many instructions, Setup, Predict and Learn together."""
         if rows > self._rows:
             self._rows = rows
-            self.group = self._build()
+            self.groups = self._build()
             self.reseed(self.seed)
 
     def load(self, algorithm: Algorithm, *, keep_dead: bool = False) -> bool:
@@ -242,12 +237,13 @@ class Evaluator:
         if not keep_dead:
             fuse(compact)
         self.loaded += 1
-        if self._place is not None:
-            assemble(self.group.machine, compact, compact.constants.view(np.int64), self.features, self.padded_lanes)
+        if self._places:
+            for machine in self.groups.machines:
+                assemble(machine, compact, compact.constants.view(np.int64))
             return is_random
         self._decoded = programs.new_decoded(len(algorithm))
         attach(self, self._decoded)
-        for ctx in self.group.contexts:
+        for ctx in self.groups.contexts:
             programs.decode(
                 compact, compact.constants.view(np.int64), self.features, self.padded_lanes, self._decoded,
                 _address(self._decoded.words), _address(self.bank), _address(self.zeros), ctx,
@@ -261,15 +257,15 @@ class Evaluator:
         out, which changes no score. Raises ProgramError if an address is out of range.
         """
         is_random = self.load(algorithm, keep_dead=memory)
-        saved = self.group.full[0]
-        self.group.full[0] = min(saved, train_examples) if train_examples is not None else saved
+        full = self.groups.full
+        saved = full[0]
+        full[0] = min(saved, train_examples) if train_examples is not None else saved
         scores = np.zeros(len(self.tasks))
         try:
-            evaluation.evaluate(self.group, is_random, scores)
+            evaluation.evaluate(self.groups, is_random, scores)
         finally:
-            self.group.full[0] = saved
-        steps = np.concatenate([row[:n] for row, n in zip(self.group.steps, self.group.tasks)])
-        return Evaluation(scores, steps.copy(), self._memory() if memory else None)
+            full[0] = saved
+        return Evaluation(scores, np.concatenate(self._steps), self._memory() if memory else None)
 
     def _memory(self) -> dict[str, np.ndarray]:
         """Return the first task's registers; label and features, which the kernel keeps elsewhere, are put in place."""
@@ -281,7 +277,7 @@ class Evaluator:
         scalars, vectors = lane[:s].copy(), lane[s : s + v * size].reshape(v, size).copy()
         matrices = lane[s + v * size : s + v * size + m * size**2].reshape(m, size, size).copy()
         scalars[0] = 0.0
-        last = int(self.group.contexts[0, at.LAST_FEATURES])
+        last = int(self.groups.contexts[0, at.LAST_FEATURES])
         for block in self._features:
             row = (last - _address(block)) // (8 * size * lanes)
             if 0 <= row < len(block):
@@ -314,7 +310,7 @@ class Encoded(NamedTuple):
 
 def attach(evaluator: Evaluator, decoded: programs.Decoded) -> None:
     """Point every context of an evaluator at a decoded program's arrays."""
-    for ctx in evaluator.group.contexts:
+    for ctx in evaluator.groups.contexts:
         ctx[at.CODE], ctx[at.PATCHES] = _address(decoded.words), _address(decoded.feature_patches)
         ctx[at.LABEL_PATCHES] = _address(decoded.label_patches)
 
@@ -353,6 +349,6 @@ def _address(array: np.ndarray) -> int:
 
 
 def _orders(train_count: int, epochs: int) -> np.ndarray:
-    """Return (epochs, N) int64: the order of the training examples in each epoch, in the first their own."""
-    natural = np.arange(train_count)[None]
-    return natural if epochs == 1 else np.concatenate([natural, epoch_orders(train_count, epochs)])
+    """Return (epochs * N + AHEAD,) int64: the order of the training examples in each epoch, in the first their own; then zeros."""
+    later = epoch_orders(train_count, epochs).ravel() if epochs > 1 else np.zeros(0, np.int64)
+    return np.concatenate([np.arange(train_count), later, np.zeros(AHEAD, np.int64)])

@@ -504,7 +504,7 @@ def _scoring(spec: SearchSpec, evaluator: Evaluator, rows: int) -> evolution.Sco
     )
     fec = spec.fec
     return evolution.Scoring(
-        group=evaluator.group,
+        groups=evaluator.groups,
         compact=compact,
         constant_bits=compact.constants.view(np.uint64),
         constant_words=compact.constants.view(np.int64),

@@ -31,7 +31,9 @@ SETUP, TRAIN, VALID, BANK_BYTES = range(11, 15)
 _FIRST, _STRIDE, _LOWEST = 16, 20, 24
 """For scalars, vectors, matrices and nothing: displacement of register 0, bytes of a register, and what stands for register 0 in
 the function that is copied."""
-WORDS = 28
+FEATURES, LANES = 28, 29
+"""The shape."""
+WORDS = 30
 
 _FEATURES, _LABELS = 6 << 40, 2 << 40
 """Operands that are relative to the example's features (in rsi) or labels (in rdx), not to the frame: the register's number."""
@@ -222,7 +224,7 @@ def _put_special(machine, number, place, loop, done, prediction, label):
 
 
 @compiled()
-def assemble(machine, compact, bits, features, lanes):
+def assemble(machine, compact, bits):
     """Turn a compact program into machine code, which stays until a few hundred more have been.
 
     machine: (WORDS,) int64. bits: compact.constants seen as int64.
@@ -232,9 +234,9 @@ def assemble(machine, compact, bits, features, lanes):
     vector_labels = compact.registers[3]
     if machine[POSITION] + machine[ROOM] > machine[END]:
         machine[POSITION] = machine[BEGIN]
-    scalar_bytes = 8 * lanes
-    vector_bytes = scalar_bytes * features
-    matrix_bytes = vector_bytes * features
+    scalar_bytes = 8 * machine[LANES]
+    vector_bytes = scalar_bytes * machine[FEATURES]
+    matrix_bytes = vector_bytes * machine[FEATURES]
     vectors = machine[BANK] + compact.registers[0] * scalar_bytes
     matrices = vectors + compact.registers[1] * vector_bytes
     machine[_FIRST], machine[_FIRST + 1], machine[_FIRST + 2] = machine[BANK], vectors, matrices

@@ -61,7 +61,16 @@ CLASSES = 33
 VECTOR_LABEL = 34
 """Address of v2, where vector labels are put."""
 
-WORDS = 40
+# What runs it.
+LANES, TASKS = 35, 36
+"""Lanes of the group, and how many of them have a task."""
+MACHINE, KERNEL = 37, 38
+"""Address of the machine (engine/core/machine.py) that the program runs on as machine code; 0: the kernel at KERNEL interprets it."""
+SEEDS, LOST, SPARE, HASH_PLACE = 39, 40, 41, 42
+"""Addresses of (lanes,) uint64: of each task's random streams; (lanes,) int64: training steps of lanes that failed; (3, lanes) words of
+scratch; and what HASHES is while errors are mixed."""
+
+WORDS = 48
 
 # One instruction.
 INSTRUCTION_WORDS = 8

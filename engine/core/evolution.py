@@ -40,7 +40,7 @@ _combination = choice(FITNESS_COMBINATIONS.values())
 class Scoring(NamedTuple):
     """Everything that turns a program into a score."""
 
-    group: tuple  # evaluation.Group
+    groups: tuple  # evaluation.Groups
     compact: tuple  # programs.Compact
     constant_bits: np.ndarray  # compact.constants as uint64
     constant_words: np.ndarray  # compact.constants as int64
@@ -60,10 +60,12 @@ class Scoring(NamedTuple):
 def _prepare(scoring, is_random):
     """Fuse the compact program and make it ready to run, as machine code or decoded for all groups."""
     fuse(scoring.compact)
-    if scoring.group.machine.shape[0] > 0:
-        assemble(scoring.group.machine, scoring.compact, scoring.constant_words, scoring.shape[0], scoring.shape[1])
+    machines = scoring.groups.machines
+    if machines.shape[0] > 0:
+        for k in range(machines.shape[0]):
+            assemble(machines[k], scoring.compact, scoring.constant_words)
         return
-    for g in range(scoring.group.contexts.shape[0]):
+    for g in range(scoring.groups.contexts.shape[0]):
         decode(
             scoring.compact,
             scoring.constant_words,
@@ -73,7 +75,7 @@ def _prepare(scoring, is_random):
             scoring.addresses[0],
             scoring.addresses[1],
             scoring.addresses[2],
-            scoring.group.contexts[g],
+            scoring.groups.contexts[g],
         )
 
 
@@ -99,7 +101,7 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
         scores[at_memo.SCORE] = scores[at_memo.SHORT_SCORE] = -1.0
         if use_fec:
             row[at_memo.PROBE_KEY], row[at_memo.PROBE_STEPS] = probe(
-                scoring.group,
+                scoring.groups,
                 is_random,
                 scoring.probe[0],
                 scoring.probe[1],
@@ -128,7 +130,7 @@ def score(scoring, space, fec, memo, code, constants, lengths, counters):
     if scores[at_memo.SCORE] < 0.0:
         if not decoded:
             _prepare(scoring, is_random)
-        row[at_memo.STEPS] = evaluate(scoring.group, is_random, scoring.scores)
+        row[at_memo.STEPS] = evaluate(scoring.groups, is_random, scoring.scores)
         scores[at_memo.SCORE] = _combination(scoring.combination[0], scoring.scores, scoring.scratch)
         counters[EVALUATIONS] += 1
     counters[TRAIN_STEPS] += np.int64(row[at_memo.STEPS])
@@ -145,7 +147,7 @@ def _run_briefly(scoring, is_random, row, kept):
     """Run the decoded program up to the hurdle and note what came out."""
     sizes = scoring.hurdle.whole
     row[at_memo.SHORT_STEPS] = evaluate_briefly(
-        scoring.group, is_random, sizes[at.TRAIN], sizes[at.VALID], sizes[at.GROUPS], scoring.scores
+        scoring.groups, is_random, sizes[at.TRAIN], sizes[at.VALID], sizes[at.GROUPS], scoring.scores
     )
     scores = scoring.scores[: sizes[at.TASKS]]
     kept[at_memo.SHORT_SCORE] = _combination(scoring.combination[0], scores, scoring.scratch)

@@ -11,6 +11,8 @@ from typing import NamedTuple
 MAX_ABS_ERROR, TRAIN_FEATURES, TRAIN_LABELS, LAST_FEATURES, CLASSES, TRAIN_COUNT = range(6)
 """Words of the head. LAST_FEATURES, out: address of the features of the last example. TRAIN_COUNT: examples of the loop that runs."""
 _HEAD_WORDS = 16
+AHEAD = 2
+"""How many examples ahead of the one at hand are asked for from memory: so many entries the order of examples has behind its last."""
 
 
 class Layout(NamedTuple):

@@ -139,11 +139,11 @@ class Lanes:
         kind = arguments[0].type
         suffix = f"v{self.width}f64" if kind == self.vector else "f64"
         function_type = ir.FunctionType(kind, [kind] * len(arguments))
-        return self.builder.call(self._declare(f"llvm.{name}.{suffix}", function_type), arguments)
+        return self.builder.call(self.declare(f"llvm.{name}.{suffix}", function_type), arguments)
 
     def libm(self, name: str, value: Value) -> Value:
         """Call a function of the C mathematics library lane by lane."""
-        function = self._declare(name, ir.FunctionType(DOUBLE, [DOUBLE]))
+        function = self.declare(name, ir.FunctionType(DOUBLE, [DOUBLE]))
         result: Value = ir.Constant(self.vector, ir.Undefined)
         for lane in range(self.width):
             position = ir.Constant(I32, lane)
@@ -151,7 +151,8 @@ class Lanes:
             result = self.builder.insert_element(result, one, position)
         return result
 
-    def _declare(self, name: str, function_type: ir.FunctionType) -> ir.Function:
+    def declare(self, name: str, function_type: ir.FunctionType) -> ir.Function:
+        """Return the function of this name, declared where it was not."""
         existing = self.module.globals.get(name)
         return existing or ir.Function(self.module, function_type, name)
 

@@ -70,4 +70,5 @@ def new_place(shape: stencils.Shape, bank_words: int, rows: int, max_abs_error: 
     machine[code.TABLE], machine[code.PATCHES] = made.table.ctypes.data, made.patches.ctypes.data
     machine[code.ZEROS], machine[code.BANK] = places.zeros, places.bank
     machine[code.CONSTANTS] = places.bank + 8 * bank_words
+    machine[code.FEATURES], machine[code.LANES] = shape.features, shape.lanes
     return Place(machine, frame, (memory, made))

@@ -29,7 +29,7 @@ from engine.core import CACHE_DIRECTORY, endings, tables, vector_math
 from engine.core import context as at
 from engine.core import frame as at_frame
 from engine.core.kernel import POSITIVE_LOGIT
-from engine.core.lanes import DOUBLE, I64, POINTER, Held, Lanes, Value
+from engine.core.lanes import DOUBLE, I32, I64, POINTER, Held, Lanes, Value
 from engine.core.linking import (
     AFTER_TRAIN,
     AFTER_VALID,
@@ -50,6 +50,10 @@ from engine.ops import OPS, Op
 
 INLINE_VECTORS = 32
 """Ops that touch more machine vectors than this, and long formulas, are called instead of copied."""
+
+SMALL_EXAMPLE, MOST_PREFETCHED = 512, 4096
+"""Bytes: examples up to this are not fetched ahead, since few of them fit the first-level cache and asking costs instructions; of
+larger ones so much is."""
 
 
 class Shape(NamedTuple):
@@ -281,15 +285,45 @@ def _zero_labels(one: _Stencil) -> None:
         )
 
 
-def _train_begin(one: _Stencil) -> None:
+def _fetch_ahead(one: _Stencil, features: Value, labels: Value) -> None:
+    """Ask for an example to be in the second-level cache when it comes: a search's examples fill many times that, and all but the
+    first epoch take them in random order."""
+    b, (size, label_size) = one.builder, _example_bytes(one.module.shape)
+    if size <= SMALL_EXAMPLE:
+        return
+    prefetch = one.lanes.declare("llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), [POINTER, *[I32] * 3]))
+    read, second_level, data = (ir.Constant(I32, value) for value in (0, 2, 1))
+    for place, most in ((features, min(size, MOST_PREFETCHED)), (labels, min(label_size, MOST_PREFETCHED))):
+        for offset in range(0, most, 64):
+            address = b.gep(place, [ir.Constant(I64, offset)], source_etype=ir.IntType(8))
+            b.call(prefetch, [address, read, second_level, data])
+
+
+def _train_places(one: _Stencil, ahead: int) -> tuple[Value, Value]:
+    """Return where features and labels of the training example are that comes so many examples after this one."""
     b = one.builder
-    index = b.load(one.order, typ=I64)
-    places = []
-    for word, size in zip((at_frame.TRAIN_FEATURES, at_frame.TRAIN_LABELS), _example_bytes(one.module.shape)):
-        offset = b.mul(index, ir.Constant(I64, size))
-        places.append(b.gep(one.word(word, POINTER), [offset], source_etype=ir.IntType(8)))
+    index = b.load(b.gep(one.order, [ir.Constant(I64, ahead)], source_etype=I64), typ=I64)
+    features, labels = (
+        b.gep(one.word(word, POINTER), [b.mul(index, ir.Constant(I64, size))], source_etype=ir.IntType(8))
+        for word, size in zip((at_frame.TRAIN_FEATURES, at_frame.TRAIN_LABELS), _example_bytes(one.module.shape))
+    )
+    return features, labels
+
+
+def _valid_places(one: _Stencil, ahead: int) -> tuple[Value, Value]:
+    """Return where features and labels of the validation example are that comes so many examples after this one."""
+    features, labels = (
+        one.builder.gep(pointer, [ir.Constant(I64, ahead * size)], source_etype=ir.IntType(8))
+        for pointer, size in zip((one.features, one.labels), _example_bytes(one.module.shape))
+    )
+    return features, labels
+
+
+def _train_begin(one: _Stencil) -> None:
+    features, labels = _train_places(one, 0)
+    _fetch_ahead(one, *_train_places(one, at_frame.AHEAD))
     _zero_labels(one)
-    one.go("next", features=places[0], labels=places[1])
+    one.go("next", features=features, labels=labels)
 
 
 def _train_end(one: _Stencil) -> None:
@@ -300,6 +334,7 @@ def _train_end(one: _Stencil) -> None:
 
 
 def _valid_begin(one: _Stencil) -> None:
+    _fetch_ahead(one, *_valid_places(one, at_frame.AHEAD))
     _zero_labels(one)
     one.go("next")
 
@@ -307,11 +342,7 @@ def _valid_begin(one: _Stencil) -> None:
 def _valid_end(one: _Stencil) -> None:
     b = one.builder
     left = b.sub(one.left, ir.Constant(I64, 1))
-    sizes = _example_bytes(one.module.shape)
-    features, labels = (
-        b.gep(pointer, [ir.Constant(I64, size)], source_etype=ir.IntType(8))
-        for pointer, size in zip((one.features, one.labels), sizes)
-    )
+    features, labels = _valid_places(one, 1)
     more = b.icmp_unsigned("!=", left, ir.Constant(I64, 0))
     blocks = [one.function.append_basic_block(name) for name in ("more", "end")]
     b.cbranch(more, *blocks)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from engine.core import assembly, stencils
 from engine.core.machine import new_place
 from engine.evaluator import Evaluator
 from engine.ops import OPS, Op
+from engine.presets import preset
+from engine.search import Search
+from engine.spec import FecSpec, HurdleSpec, StopSpec
 from engine.task import Task
 from tests.engine.programs import random_algorithm
 
@@ -104,13 +108,37 @@ def test_every_op_leaves_the_same_memory(info, width):
             assert np.array_equal(found.fitness, expected.fitness)
 
 
-def test_random_ops_draw_the_same_in_every_group_of_tasks():
-    """21 tasks are two groups of 12 lanes, or, where vectors are wide, of 16."""
-    tasks = make_tasks(21, 4, "RMS_ERROR", np.random.Generator(np.random.PCG64(8)))
+@pytest.mark.parametrize("count, features", [(21, 4), (10, 16)])
+def test_random_ops_draw_the_same_in_every_group_of_tasks(count, features):
+    """21 small tasks are two groups of 12 lanes, or, where vectors are wide, of 16; 10 large ones are 8 lanes and 4."""
+    tasks = make_tasks(count, features, "RMS_ERROR", np.random.Generator(np.random.PCG64(8)))
     draw = Algorithm((), (Instruction(Op.SCALAR_GAUSSIAN_SET, out=1, constants=(0.0, 1.0)),), ())
     first, *others = (Evaluator(tasks, REGISTERS, seed=5, width=width).evaluate(draw) for width in (0, *WIDTHS))
-    assert len(np.unique(first.fitness)) == 21
+    assert len(np.unique(first.fitness)) == count
     assert all(np.array_equal(one.fitness, first.fitness) for one in others)
+
+
+@pytest.mark.parametrize("count", [10, 13, 20])
+def test_a_search_is_the_same_interpreted(count, monkeypatch):
+    """With the equivalence cache, a hurdle on the first tasks, and groups of 8 lanes of which the last may be of 4."""
+    spec = preset("cifar10-baseline")
+    spec = replace(
+        spec, stages=(), population_size=50, select_tasks=None, final_tasks=None, select_candidates=0,
+        search_tasks=replace(spec.search_tasks, dataset="digits", count=count, train_examples=60, valid_examples=30, epochs=2),
+        hurdle=HurdleSpec(train_examples=20, valid_examples=20, tasks=9, window=50, period=10), fec=FecSpec(),
+        stop=StopSpec(max_individuals=1500, max_experiments=1),
+    )  # fmt: skip
+    reports = []
+    for width in (WIDTHS[-1], 0):
+        monkeypatch.setattr("engine.evaluator.vector_width", lambda width=width: width)
+        search = Search.start(spec, 3)
+        reports.append(search.run(seconds=1e9))
+    machine, interpreted = reports
+    assert [(find.score, find.algorithm) for find in machine.finds] == [
+        (find.score, find.algorithm) for find in interpreted.finds
+    ]
+    assert replace(machine.counters, seconds=0.0) == replace(interpreted.counters, seconds=0.0)
+    assert machine.counters.fec_hits > 50 and machine.counters.cut > 50
 
 
 def test_a_program_longer_than_any_before_makes_room():
@@ -153,7 +181,7 @@ def test_a_forked_process_has_code_of_its_own():
     chosen = [random_algorithm(source, (4, 6, 8), ALL, REGISTERS) for _ in range(30)]
     expected = [evaluator.evaluate(one).fitness for one in chosen]
     evaluator.load(chosen[0])
-    before = evaluator.group.machine.copy()
+    before = evaluator.groups.machines[0].copy()
     code = ctypes.string_at(int(before[assembly.BEGIN]), int(before[assembly.END] - before[assembly.BEGIN]))
     child = os.fork()
     if child == 0:
