@@ -1,17 +1,23 @@
-"""How functions are compiled that only compiled code calls: as ingredients of their callers, not as code of their own.
+"""How functions are compiled, above all those that only compiled code calls: as ingredients of their callers, not as code of their own.
 
 numba optimises every function together with all that it calls, and turns each of these wholes into machine code: what stands
 eight calls deep is compiled nine times, and of these only the outermost is run. Functions that Python never calls stop before that
 here: their code stays as it was lowered, callers link it in, and it is optimised and inlined where it is used.
+
+In both kinds an index below zero is not one from the end.
 """
 
 from __future__ import annotations
 
-from numba import _dynfunc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from numba import _dynfunc, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
+from numba.np import arrayobj
 
 
 class _Ingredient(JITCodeLibrary):
@@ -25,9 +31,34 @@ class _Ingredient(JITCodeLibrary):
         self._finalized = True
 
 
+@contextmanager
+def _indices_as_they_are() -> Iterator[None]:
+    """Let numba emit no code for indices below zero, which count from the end in Python: nothing here has any, and asking at each access
+    cost a tenth of a search's time. numba holds a lock while it compiles."""
+    usual = arrayobj.fix_integer_index
+    arrayobj.fix_integer_index = lambda context, builder, kind, index, size: context.cast(
+        builder, index, kind, types.intp
+    )
+    try:
+        yield
+    finally:
+        arrayobj.fix_integer_index = usual
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _Lowering(NativeLowering):
-    """numba's, but that nothing is made of the code that comes out."""
+class _PlainLowering(NativeLowering):
+    """numba's, but that an index below zero does not count from the end."""
+
+    _name = "plain_lowering"
+
+    def run_pass(self, state):
+        with _indices_as_they_are():
+            return super().run_pass(state)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(_PlainLowering):
+    """The same, and nothing is made of the code that comes out."""
 
     _name = "lowering_of_an_ingredient"
 
@@ -46,12 +77,20 @@ class _Lowering(NativeLowering):
         return True
 
 
-class IngredientCompiler(Compiler):
+class PlainCompiler(Compiler):
     """numba's compiler with the last step replaced."""
+
+    lowering = _PlainLowering
 
     def define_pipelines(self):
         managers = super().define_pipelines()
         for manager in managers:
-            manager.passes = [(_Lowering if one is NativeLowering else one, text) for one, text in manager.passes]
+            manager.passes = [(self.lowering if one is NativeLowering else one, text) for one, text in manager.passes]
             manager.finalize()
         return managers
+
+
+class IngredientCompiler(PlainCompiler):
+    """The compiler of ingredients."""
+
+    lowering = _Lowering

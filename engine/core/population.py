@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.core.jit import compiled, inner
+from engine.core.kernel import copy_words
 
 
 class Pool(NamedTuple):
@@ -70,14 +71,19 @@ def take_slot(pool):
 @inner()
 def copy_program(pool, source, target):
     """Copy the program of one slot to another."""
-    # Loops: assignments of slices compile to far more code.
-    for row in range(pool.code.shape[1]):
-        for k in range(4):
-            pool.code[target, row, k] = pool.code[source, row, k]
-        for k in range(3):
-            pool.constants[target, row, k] = pool.constants[source, row, k]
+    before = pool.code[source], pool.constants[source], pool.lengths[source]
+    copy_over(before, pool.code[target], pool.constants[target], pool.lengths[target])
+
+
+@inner()
+def copy_over(before, code, constants, lengths):
+    """Copy the program `before` (code, constants, lengths) over another of the same space."""
+    rows = code.shape[0]
+    # A row of code is one word, its constants are three.
+    copy_words(code.ctypes.data, before[0].ctypes.data, rows)
+    copy_words(constants.ctypes.data, before[1].ctypes.data, 3 * rows)
     for function in range(3):
-        pool.lengths[target, function] = pool.lengths[source, function]
+        lengths[function] = before[2][function]
 
 
 @compiled()

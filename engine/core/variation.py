@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.core.choice import choice
 from engine.core.jit import inner
+from engine.core.population import copy_over
 from engine.core.random_stream import unit
 from engine.core.validity import prediction_sources
 from engine.kinds import MUTATIONS
@@ -17,7 +18,7 @@ _mutation = choice(MUTATIONS.values())
 @inner()
 def mutate(state, space, code, constants, lengths):
     """Change a program in place by one mutation of a random kind; return the kind, its place in MUTATIONS."""
-    kind = space.kinds[-1]
+    kind = space.kinds[space.kinds.shape[0] - 1]
     draw = unit(state)
     for k in range(space.kinds.shape[0]):
         if draw < space.cumulative[k]:
@@ -46,13 +47,7 @@ def vary(state, space, before, code, constants, lengths):
     kind = 0
     for attempt in range(space.validity[1]):
         if attempt > 0 and not (grows and attempt % CHAIN):
-            for row in range(code.shape[0]):
-                for k in range(4):
-                    code[row, k] = before[0][row, k]
-                for k in range(3):
-                    constants[row, k] = before[1][row, k]
-            for function in range(3):
-                lengths[function] = before[2][function]
+            copy_over(before, code, constants, lengths)
         kind = mutate(state, space, code, constants, lengths)
         while space.probability[1] > 0.0 and unit(state) < space.probability[1]:
             kind = mutate(state, space, code, constants, lengths)
