@@ -1,14 +1,16 @@
 """A study: repeats of several arms, each a search with equal time or programs, interleaved, resumable when cut.
 
 Everything lies in one folder, every file replaced atomically: study.json (what is run), runs/ARM-REPEAT.json (what came
-out of each run), current.bin (the run at hand). So a study that was cut, at whatever moment, goes on where it was.
+out of each run), runs/ARM-REPEAT.bin (of a run at hand). So a study that was cut, at whatever moment, goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -240,18 +242,27 @@ class Folder:
         places = [self.place(arm, repeat) for arm in self.study.arms for repeat in range(self.study.repeats)]
         return [Run(**json.loads(place.read_text())) for place in places if place.exists()]
 
-    def save(self, run: Run, checkpoint: bytes) -> None:
-        """Keep the run at hand."""
-        write(self.path / "current.bin", pack({"run": asdict(run)}, {"state": np.frombuffer(checkpoint, np.uint8)}))
+    def save(self, arm: Arm, run: Run, checkpoint: bytes) -> None:
+        """Keep a run at hand."""
+        write(
+            self._at_hand(arm, run.repeat), pack({"run": asdict(run)}, {"state": np.frombuffer(checkpoint, np.uint8)})
+        )
 
     def saved(self, arm: Arm, repeat: int) -> tuple[Run, bytes] | None:
-        """Return the run at hand if it is this one."""
+        """Return a run at hand, None if there is none that can be read."""
         try:
-            values, arrays = unpack((self.path / "current.bin").read_bytes())
+            values, arrays = unpack(self._at_hand(arm, repeat).read_bytes())
         except (FileNotFoundError, CheckpointError):
             return None
-        run = Run(**values["run"])
-        return (run, arrays["state"].tobytes()) if (run.arm, run.repeat) == (arm.name, repeat) else None
+        return Run(**values["run"]), arrays["state"].tobytes()
+
+    def end(self, arm: Arm, run: Run) -> None:
+        """Keep what came out of a run."""
+        write(self.place(arm, run.repeat), json.dumps(asdict(run)).encode())
+        self._at_hand(arm, run.repeat).unlink(missing_ok=True)
+
+    def _at_hand(self, arm: Arm, repeat: int) -> Path:
+        return self.place(arm, repeat).with_suffix(".bin")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -271,18 +282,41 @@ def run_study(
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[Run, bool], None] = lambda run, ended: None,
     slice_seconds: float = _SLICE_SECONDS,
+    workers: int = 1,
 ) -> list[Run]:
     """Run what has not been run yet and return all runs that have ended.
 
-    should_stop: asked several times a second; when it says so, the run at hand is kept as it stands. on_progress: called after
-    each slice with the run, and whether it has ended.
+    should_stop: asked several times a second; when it says so, the runs at hand are kept as they stand. on_progress: called after
+    each slice with the run, and whether it has ended, one call at a time. workers: runs at hand at a time, on a thread each.
     """
-    for position, repeat in study.runs():
-        arm = study.arms[position]
-        if should_stop():
-            break
-        if not folder.place(arm, repeat).exists():
-            _run(study, arm, repeat, folder, should_stop, on_progress, slice_seconds)
+    waiting = (run for run in study.runs() if not folder.place(study.arms[run[0]], run[1]).exists())
+    lock, failed = threading.Lock(), threading.Event()
+
+    def stop() -> bool:
+        return failed.is_set() or should_stop()
+
+    def tell(run: Run, ended: bool) -> None:
+        with lock:
+            on_progress(run, ended)
+
+    def work() -> None:
+        try:
+            while not stop():
+                with lock:
+                    position, repeat = next(waiting, (-1, 0))
+                if position < 0:
+                    break
+                _run(study, study.arms[position], repeat, folder, stop, tell, slice_seconds)
+        except BaseException:
+            failed.set()
+            raise
+
+    if workers == 1:
+        work()
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            for one in [pool.submit(work) for _ in range(workers)]:
+                one.result()
     return folder.finished()
 
 
@@ -303,14 +337,13 @@ def _run(study: Study, arm: Arm, repeat: int, folder: Folder, should_stop, on_pr
         _note(run, report, scorer)
         stopping = should_stop() and not search.finished
         if stopping or (not search.finished and search.seconds - last_saved >= _SAVE_SECONDS):
-            folder.save(run, search.checkpoint())
+            folder.save(arm, run, search.checkpoint())
             last_saved = search.seconds
         on_progress(run, search.finished)
         if stopping:
             return
     _conclude(run, study, arm, search.result, search.finish_reason)
-    write(folder.place(arm, repeat), json.dumps(asdict(run)).encode())
-    (folder.path / "current.bin").unlink(missing_ok=True)
+    folder.end(arm, run)
 
 
 class _Scorer:

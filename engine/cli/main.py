@@ -122,6 +122,13 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("file", metavar="FILE", help="the study, as TOML; docs/studies/ has examples")
     study.add_argument("--out", metavar="FOLDER", help="where it is kept (default: studies/NAME of the file)")
     study.add_argument("--repeats", type=_whole(1, 10_000), metavar="N", help="instead of the file's")
+    study.add_argument(
+        "--workers",
+        type=_whole(1, 64),
+        default=1,
+        metavar="K",
+        help="runs at a time, on K threads; not more than there are cores to spare, where runs have so many seconds",
+    )
     study.add_argument("--json", action="store_true", help="print the outcome as one JSON object")
 
     presets = add("presets", "cli.show", "list the ready specifications, or show one")

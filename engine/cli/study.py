@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
             )
 
     with interruptible() as stop:
-        runs = run_study(study, folder, should_stop=stop.is_set, on_progress=progress)
+        runs = run_study(study, folder, should_stop=stop.is_set, on_progress=progress, workers=args.workers)
     outcome = summary(study, runs)
     write(path / "table.md", table(outcome).encode())
     write(path / "curves.csv", curves(runs).encode())

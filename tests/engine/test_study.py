@@ -149,12 +149,33 @@ def test_cut_at_random_and_gone_on_with_it_is_the_same_study(tmp_path):
     assert not list((tmp_path / "cut").rglob("*.part"))
 
 
+def test_several_runs_at_a_time_are_the_same_study(tmp_path):
+    """Cut once while three are at hand, and gone on with."""
+    study = small()
+    expected = run_study(study, Folder(tmp_path / "one", study))
+    folder, asked = Folder(tmp_path / "three", study), iter([False] * 40)
+    run_study(study, folder, should_stop=lambda: next(asked, True), slice_seconds=0.0, workers=3)
+    assert list(tmp_path.glob("three/runs/*.bin"))
+    assert without_times(run_study(study, folder, workers=3)) == without_times(expected)
+    assert not list(tmp_path.glob("three/runs/*.bin"))
+
+
+def test_what_fails_in_one_of_several_runs_ends_the_study(tmp_path):
+    def fail(run, ended):
+        raise OSError("no space left")
+
+    study = small()
+    with pytest.raises(OSError, match="no space left"):
+        run_study(study, Folder(tmp_path, study), on_progress=fail, slice_seconds=0.0, workers=3)
+    assert len(Folder(tmp_path, study).finished()) == 0
+
+
 def test_a_damaged_state_costs_its_run_only(tmp_path):
     study = small(repeats=1)
     expected = run_study(study, Folder(tmp_path / "whole", study))
     calls = iter([False] * 2 + [True] * 100)
     run_study(study, Folder(tmp_path / "cut", study), should_stop=lambda: next(calls), slice_seconds=0.0)
-    current = tmp_path / "cut/current.bin"
+    (current,) = tmp_path.glob("cut/runs/*.bin")
     current.write_bytes(current.read_bytes()[:-7])
     assert without_times(run_study(study, Folder(tmp_path / "cut", study))) == without_times(expected)
 
