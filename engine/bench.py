@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import bench_processes, bench_scaling
+from engine import bench_processes, bench_reference, bench_scaling
 from engine.alarms import random_algorithm
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.baselines import linear, neural_network
-from engine.core import evaluation
+from engine.core import context, evaluation
 from engine.core.jit import compiled
 from engine.evaluator import Evaluator
 from engine.island import Island
@@ -61,6 +61,8 @@ def main(args: argparse.Namespace) -> int:
     if args.chart and not args.scaling:
         print("bench: --chart needs --scaling", file=sys.stderr)
         return 2
+    if args.reference:
+        return _beside_the_reference(args)
     rows = processes()  # before this process is pinned to a core
     pin_to_one_core()
     for measure in (calibration, demo, random_programs, known_programs, long_programs):
@@ -94,6 +96,32 @@ def main(args: argparse.Namespace) -> int:
         reference = "" if row.reference is None else f"{_short(row.reference):>9}  {row.ratio:.1f}"
         numbers = " ".join(f"{_short(value):>10}" for value in (row.median, row.low, row.high))
         print(f"{row.name:{width}}  {numbers}  {row.unit:<24}  {reference}".rstrip())
+    return 0
+
+
+def _beside_the_reference(args: argparse.Namespace) -> int:
+    """Print ratios of runs side by side."""
+    pin_to_one_core()
+    _announce("by turns with the reference")
+    try:
+        pairs = bench_reference.pairs(*args.reference)
+    except bench_reference.ReferenceFailed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps({"pairs": [{**pair._asdict(), "ratio": pair.ratio} for pair in pairs]}))
+        return 0
+    if args.markdown:
+        print("| row | ours | reference | unit | times better |\n| --- | --- | --- | --- | --- |")
+    width = max(len(pair.name) for pair in pairs)
+    for pair in pairs:
+        values = [_short(statistics.median(values)) for values in (pair.ours, pair.reference)]
+        if args.markdown:
+            print(f"| {pair.name} | {values[0]} | {values[1]} | {pair.unit} | {pair.ratio:.1f} |")
+        else:
+            print(
+                f"{pair.name:{width}}  {values[0]:>9}  reference {values[1]:>9}  {pair.unit:<16}  {pair.ratio:.1f} times better"
+            )
     return 0
 
 
@@ -231,9 +259,10 @@ def time_to_solve(seeds: int) -> list[Row]:
 def each_op() -> list[Row]:
     """Time every op on F=16, D=10: 64 times the op in Learn, less an empty program, in ns an instruction and all tasks.
 
-    Run by the interpreter; the share of the cache's rate counts operands read and written once."""
+    The share of the cache's rate counts operands read and written once, in all lanes, those without a task too."""
     tasks = synthetic_tasks(10, 16, 200, 1)
     evaluator = Evaluator(tasks, Registers(5, 4, 3))
+    lanes = int(evaluator.groups.contexts[:, context.LANES].sum())
     empty = _best(prepared(evaluator, Algorithm(), keep=True))
     limit = _stream_rate()
     rows = [Row("sum of two arrays in the first-level cache", "bytes a ns", limit, limit, limit)]
@@ -249,7 +278,7 @@ def each_op() -> list[Row]:
         line = Instruction(info.op, first, second, out, constants)
         seconds = _best(prepared(evaluator, Algorithm((), (), (line,) * 64), keep=True)) - empty
         cost = seconds / 200 / 64 * 1e9
-        moved = sum({"s": 1, "v": 16, "m": 256}[kind] for kind in info.inputs + info.output) * 8 * evaluator.lanes
+        moved = sum({"s": 1, "v": 16, "m": 256}[kind] for kind in info.inputs + info.output) * 8 * lanes
         share = moved / max(cost, 1e-9) / limit
         name = f"{info.op.name} ({100 * share:.0f}% of the first-level cache's bytes)"
         rows.append(Row(name, "ns an instruction, 10 tasks", cost, cost, cost, None, False))

@@ -182,6 +182,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--scaling", action="store_true", help="how the cost grows with features, tasks, length, …")
     bench.add_argument("--chart", metavar="FILE", help="with --scaling, write the curves as an SVG")
+    bench.add_argument(
+        "--reference",
+        nargs=2,
+        metavar=("DEMO", "BASELINE"),
+        help="only this: by turns with the published C++ program, built for its demo and for its baseline (docs/performance.md)",
+    )
     return parser
 
 

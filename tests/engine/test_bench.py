@@ -2,7 +2,10 @@
 
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+
 from engine.bench import Row
+from engine.bench_reference import RATE, Pair, ReferenceFailed, _individuals_a_second
 from engine.bench_scaling import CURVES, chart, write_chart
 from engine.cli.main import main
 
@@ -28,3 +31,26 @@ def test_ratio_is_above_one_where_we_are_better():
 def test_chart_needs_the_curves(capsys):
     assert main(["bench", "--chart", "x.svg"]) == 2
     assert "--scaling" in capsys.readouterr().err
+
+
+def test_ratio_of_runs_side_by_side():
+    assert Pair("rate", RATE, [10.0, 30.0, 8.0], [5.0, 10.0, 8.0]).ratio == 2.0
+    assert Pair("time", "ms an evaluation", [1.0, 2.0, 4.0], [5.0, 6.0, 8.0]).ratio == 3.0
+
+
+def test_reference_that_cannot_be_run(tmp_path, capsys):
+    (tmp_path / "text").write_text("no program")
+    for path in (tmp_path / "none", tmp_path / "text"):
+        assert main(["bench", "--reference", str(path), str(path)]) == 2
+        assert capsys.readouterr().err.endswith(f"bench: {path}: no program that can be run\n")
+
+
+def test_individuals_are_those_of_the_last_line_of_progress(tmp_path):
+    program = tmp_path / "program"
+    count = 'case "$1" in *50000000*) n=30000;; *) n=1;; esac; while [ $n -gt 0 ]; do n=$((n-1)); done'
+    program.write_text(f"#!/bin/sh\n{count}\necho indivs=1000,\necho indivs=300000,\n")
+    program.chmod(0o755)
+    assert 1e3 < _individuals_a_second(str(program), 1) < 1e9
+    program.write_text("#!/bin/sh\necho it went wrong >&2\nexit 3\n")
+    with pytest.raises(ReferenceFailed, match="status 3, after it said: it went wrong"):
+        _individuals_a_second(str(program), 1)
