@@ -209,16 +209,17 @@
 
     unzoom() { this.zoomed = null; this.cursor = null; this.draw(); }
 
-    // Best scores rose at finds, between the points: both are on the line. It never falls, though what is fetched later begins
-    // with the best of its own experiment, and a find may be worth less than an earlier one.
+    // Best scores rose at finds, between the points and before the first of them: both are on the line. It never falls, though what is
+    // fetched later begins with the best of its own experiment, and a find may be worth less than an earlier one.
     bestLine(points) {
       if (!points.length) return [];
       const place = (one) => [one[this.against], one[BEST]];
-      const [low, high] = [points[0][this.against], points[points.length - 1][this.against]];
+      const [low, high] = [this.zoomed ? this.zoomed.low : -Infinity, points[points.length - 1][this.against]];
       const finds = this.together ? [] : this.all.finds.map((one) => [this.against === X ? one[0] : one[1], one[2]]);
       let top = -Infinity;
       for (const [x, y] of [...this.all.points.map(place), ...finds]) if (x < low && y !== null) top = Math.max(top, y);
-      return [...points.map(place), ...finds.filter((one) => one[0] >= low && one[0] <= high)]
+      const before = top > -Infinity ? [[low, top]] : [];
+      return [...before, ...points.map(place), ...finds.filter((one) => one[0] >= low && one[0] <= high)]
         .filter((one) => one[1] !== null).sort((a, b) => a[0] - b[0] || a[1] - b[1])
         .map(([x, y]) => { top = Math.max(top, y); return [x, top]; });
     }

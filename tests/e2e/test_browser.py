@@ -101,6 +101,13 @@ def test_launch_watch_stop_and_read(product, page):
     page.keyboard.press("0")
     assert page.get_by_role("button", name="Whole curve").count() == 0
 
+    # The line begins at the first find.
+    page.reload()
+    page.wait_for_selector(".curve-drawn .line-best")
+    began = float(page.locator(".curve-drawn .line-best").get_attribute("d")[1:].split()[0])
+    marks = page.locator(".curve-drawn .mark")
+    assert abs(min(float(mark.get_attribute("cx")) for mark in marks.all()) - began) < 0.1
+
     # Place, selection and focus stay while it moves.
     page.locator("#search-more summary").focus()
     page.evaluate("scrollTo(0, 300); getSelection().selectAllChildren(document.querySelector('h1'))")

@@ -96,6 +96,13 @@ def test_the_doctor_finds_what_is_wrong(make_search, run, engine, settings, monk
     assert "no heartbeat" in found["running"] and "broke" in found["searches"]
 
 
+def test_the_doctor_knows_that_links_in_letters_need_an_address(settings):
+    settings.ABOVO_EMAIL, settings.PUBLIC_URL = True, ""
+    assert "ABOVO_PUBLIC_URL is not set" in findings()["security"]
+    settings.ABOVO_EMAIL = False
+    assert not findings()["security"]
+
+
 def test_the_doctor_ends_with_a_status(make_search):
     output = StringIO()
     with pytest.raises(SystemExit) as ended:

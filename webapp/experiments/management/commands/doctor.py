@@ -204,6 +204,11 @@ def _queue() -> Iterator[Finding]:
 
 
 def _security() -> Finding:
+    if not settings.PUBLIC_URL and settings.ABOVO_EMAIL:
+        return Finding(
+            "security", "e-mail is sent, but ABOVO_PUBLIC_URL is not set: links in it lead to this machine alone",
+            "Set it to the address that people use, or take ABOVO_EMAIL_URL away (docs/settings.md).",
+        )  # fmt: skip
     if not settings.PUBLIC_URL:
         return Finding("security (not public: ABOVO_PUBLIC_URL is not set)")
     warnings = [one for one in run_checks(include_deployment_checks=True) if one.level >= WARNING]
