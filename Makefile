@@ -32,6 +32,9 @@ test-engine: install-dev ## the engine's tests
 test-web: install-dev ## the web application's tests, on the embedded set-up
 	@$(PYTEST) tests/webapp
 
+test-bounds: install-dev ## long: the engine's tests, with every index of compiled code checked
+	@NUMBA_BOUNDSCHECK=1 ABOVO_NUMBA_CACHE=$(CURDIR)/var/numba-checked $(PYTEST) tests/engine
+
 fuzz-engine: install-dev ## machine code of 200,000 programs against the interpreter, 100,000 odd files, the ancestry of two million programs
 	@$(PYTEST) tests/engine -m fuzz
 fuzz-api: install-dev ## send the API 10,000 and more random requests
@@ -73,4 +76,4 @@ clean: ## remove .venv/ and caches (never var/)
 	@rm -rf .venv .venv.lock .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find engine webapp tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help python install install-dev run pictures test test-engine test-web test-faults fuzz-api fuzz-engine fuzz-pages load storing lint format messages bench lock clean
+.PHONY: help python install install-dev run pictures test test-engine test-web test-faults test-bounds fuzz-api fuzz-engine fuzz-pages load storing lint format messages bench lock clean
