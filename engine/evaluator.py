@@ -114,15 +114,22 @@ class Evaluator:
         self._places = self._new_places(lanes, self._width)
         wide, rest = count, count % self.lanes
         if self._places and lanes > NARROW_LANES and 0 < rest <= NARROW_LANES < count:
-            wide -= rest
-            self._places += self._new_places(NARROW_LANES, NARROW_LANES)
+            narrow = self._new_places(NARROW_LANES, NARROW_LANES)
+            wide -= rest if narrow else 0
+            self._places += narrow
         machines = np.array([place.machine for place in self._places], np.int64).reshape(-1, assembly.WORDS)
         memory = self._memory_of(lanes, 0)
         self.bank, self.zeros = memory["bank"], _aligned((self.features * lanes,), np.float64)
+        orders = _orders(len(first.train_labels), self.epochs)
+        self._blocks.append(orders)
         starts = range(0, wide, self.lanes)
         contexts = _aligned((len(starts) + (wide < count), at.WORDS), np.int64)
+        contexts[:, at.ORDERS], contexts[:, at.ORDER_STRIDE] = (
+            _address(orders) + 8 * len(first.train_labels),
+            len(first.train_labels),
+        )
         for ctx, start in zip(contexts, starts):
-            self._point(ctx, self.tasks[start : min(start + self.lanes, wide)], lanes, memory)
+            self._point(ctx, self.tasks[start : start + self.lanes], lanes, memory)
             ctx[at.MACHINE] = _address(machines[0]) if len(machines) else 0
         if wide < count:
             self._point(contexts[-1], self.tasks[wide:], NARROW_LANES, self._memory_of(NARROW_LANES, 1))
@@ -178,7 +185,6 @@ class Evaluator:
         first = tasks[0]
         active, steps = _aligned((lanes,), np.int64), _aligned((lanes,), np.int64)
         seeds, fitness = np.zeros(lanes, np.uint64), _aligned((lanes,), np.float64)
-        orders = _orders(len(first.train_labels), self.epochs)
         active[: len(tasks)] = -1
         blocks = {
             at.TRAIN_FEATURES: _in_lanes([task.train_features for task in tasks], lanes),
@@ -191,12 +197,11 @@ class Evaluator:
         }  # fmt: skip
         for word, block in blocks.items():
             ctx[word] = _address(block)
-        self._blocks += [*blocks.values(), orders]
+        self._blocks += blocks.values()
         self._features += [blocks[at.TRAIN_FEATURES], blocks[at.VALID_FEATURES]]
         self._steps.append(steps[: len(tasks)])
         self._seeds.append(seeds[: len(tasks), None])
         ctx[at.LANES], ctx[at.TASKS] = lanes, len(tasks)
-        ctx[at.ORDERS], ctx[at.ORDER_STRIDE] = _address(orders) + 8 * len(first.train_labels), len(first.train_labels)
         ctx[at.IS_ACCURACY] = first.eval_type != "RMS_ERROR"
         ctx[at.CLASSES] = first.classes if self.vector_labels else 0
         ctx[at.MAX_ABS_ERROR] = np.float64(self.max_abs_error).view(np.int64)
