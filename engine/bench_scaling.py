@@ -78,16 +78,16 @@ def curves(report: Callable[[str], None], count: int = 20_000) -> dict[str, list
 
 def chart(points: dict[str, list[tuple[int, float]]]) -> str:
     """Return an SVG with one small diagram for each curve, microseconds an individual from 0 up."""
-    width, height, left, top, gap = 190, 130, 44, 34, 36
-    parts = []
+    width, height, left, top, gap, head = 190, 130, 44, 34, 36, 26
+    parts = [f'<text x="{left}" y="{head - 8}" font-size="12" font-weight="600">Microseconds an individual</text>']
     for place, (name, values) in enumerate(points.items()):
-        x0, y0 = left + place % 3 * (width + left), top + place // 3 * (height + top + gap)
+        x0, y0 = left + place % 3 * (width + left), head + top + place // 3 * (height + top + gap)
         largest = max(value for _, value in values) * 1.15
         spots = [
             (x0 + 12 + (width - 24) * k / max(len(values) - 1, 1), y0 + height * (1 - value / largest))
             for k, (_, value) in enumerate(values)
         ]
-        parts.append(f'<text x="{x0}" y="{y0 - 12}">µs an individual, by {CURVES[name][0]}</text>')
+        parts.append(f'<text x="{x0}" y="{y0 - 12}">by {CURVES[name][0]}</text>')
         parts.append(f'<path class="axis" d="M{x0} {y0}V{y0 + height}H{x0 + width}"/>')
         parts.append(f'<polyline points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in spots)}"/>')
         for (x, y), (at, value) in zip(spots, values, strict=True):
@@ -96,7 +96,7 @@ def chart(points: dict[str, list[tuple[int, float]]]) -> str:
             parts.append(f'<text class="value" x="{x:.1f}" y="{y0 + height + 16}">{at}</text>')
     rows = (len(points) + 2) // 3
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * (width + left) + 20} {rows * (height + top + gap) + 10}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * (width + left) + 20} {head + rows * (height + top + gap) + 10}" '
         'font-family="sans-serif" font-size="11" role="img"><title>Cost of an individual</title><style>'
         "svg{background:#fff}text{fill:#222}.value{text-anchor:middle;font-size:10px;fill:#555}"
         ".axis{fill:none;stroke:#999}polyline{fill:none;stroke:#1f5fa8;stroke-width:2}circle{fill:#1f5fa8}</style>"
