@@ -559,6 +559,9 @@ class SearchSpec:
                 values[key] = None if value is None else _from_mapping(parts[key], value, key)
             elif key == "registers":
                 values[key] = _registers(value)
+            elif key == "program" and isinstance(value, Mapping):
+                # As it is stored: a null says nothing, in what an export has beside the functions, too.
+                values[key] = _plain(value)
             else:
                 values[key] = value
         return _build(cls, values, "").check()

@@ -203,3 +203,12 @@ def test_refuses_islands_naming_the_field(path, value, message):
 
 
 GIVEN = linear(0.5)
+
+
+def test_a_null_beside_a_programs_functions_says_nothing():
+    """An export of a program may have more than its functions; what is read is what is stored."""
+    data = preset("linear-learning-only").to_json()
+    data["program"] |= {"title": None, "found": {"by": None, "seed": 3}}
+    spec = SearchSpec.from_json(data)
+    assert spec == SearchSpec.from_json(json.loads(json.dumps(spec.to_json())))
+    assert spec.program["found"] == {"seed": 3} and "title" not in spec.program
