@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +24,14 @@ from engine import bench_processes, bench_reference, bench_scaling
 from engine.alarms import random_algorithm
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.baselines import linear, neural_network
-from engine.core import context, evaluation
+from engine.bench_work import PROGRAMS, breed, demo_search, prepared, random_island
+from engine.core import context
 from engine.core.jit import compiled
 from engine.evaluator import Evaluator
-from engine.island import Island
 from engine.ops import OPS, Op
 from engine.presets import preset
 from engine.search import Search
-from engine.spec import StopSpec
 from engine.task import Task
-from engine.task_building import build_tasks
 
 
 @dataclass(frozen=True)
@@ -155,13 +153,9 @@ def _chain(x, count):
 
 def demo() -> list[Row]:
     """Count individuals a second over a whole experiment of the linear demo (200 million training steps)."""
-    spec = preset("linear-demo")
-    spec = replace(
-        spec, select_tasks=None, final_tasks=None, stop=StopSpec(max_train_steps=200_000_000, max_experiments=1)
-    )
     rates = []
     for seed in (1, 2, 3):
-        search = Search.start(spec, seed)
+        search = demo_search(seed, 200_000_000)
         counters = search.run(seconds=1e9).counters
         rates.append(counters.individuals / counters.seconds)
     return [_summary("linear-demo, FEC on: individuals", "a second", rates, 45_000)]
@@ -169,16 +163,11 @@ def demo() -> list[Row]:
 
 def random_programs() -> list[Row]:
     """Count task-training-steps a second of random programs of the linear demo, each evaluated in full, without FEC."""
-    spec = preset("linear-demo")
-    spec = replace(spec, fec=None, population_size=20_000, select_tasks=None, final_tasks=None)
     rates, individuals = [], []
     for seed in (1, 2, 3):
-        island = Island(spec, build_tasks(spec.search_tasks, seed=seed, role="search"), seed=seed)
-        island.compile()
+        island = random_island(seed)
         began = time.perf_counter()
-        while island.births < spec.population_size:
-            island.breed(spec.population_size - island.births)
-            island.collect_finds(0.0, 0)
+        breed(island, PROGRAMS)
         seconds = time.perf_counter() - began
         rates.append(island.train_steps / seconds)
         individuals.append(island.births / seconds)
@@ -312,22 +301,6 @@ def synthetic_tasks(count: int, features: int, train: int, valid: int) -> list[T
         y = ((x @ source.normal(size=features) > 0) ^ (source.random(train + valid) < 0.1)).astype(np.float64)
         tasks.append(Task(features, "ACCURACY", x[:train], y[:train], x[train:], y[train:]))
     return tasks
-
-
-def prepared(evaluator: Evaluator, algorithm: Algorithm, *, keep: bool = False) -> Callable[[], int]:
-    """Return a function that evaluates an algorithm, decoded here and now; keep: dead instructions too.
-
-    It is good until the evaluator is given another program.
-    """
-    is_random = evaluator.load(algorithm, keep_dead=keep)
-    scores = np.zeros(len(evaluator.tasks))
-    loaded = evaluator.loaded
-
-    def run() -> int:
-        assert loaded == evaluator.loaded, "another program came in between"
-        return evaluation.evaluate(evaluator.groups, is_random, scores)
-
-    return run
 
 
 def _announce(what: str) -> None:

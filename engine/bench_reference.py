@@ -8,26 +8,19 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from engine.algorithm import Algorithm, Registers
 from engine.baselines import linear, neural_network
-from engine.core import evaluation
+from engine.bench_work import PROGRAMS, breed, demo_search, prepared, random_island
 from engine.evaluator import Evaluator
-from engine.island import Island
-from engine.presets import preset
-from engine.search import Search
-from engine.spec import StopSpec, TaskSpec
+from engine.spec import TaskSpec
 from engine.task_building import build_tasks
 
 ROUNDS = 5
 STEPS = 50_000_000
 """Training steps of the demo's experiment: a quarter of the preset's."""
-PROGRAMS = 20_000
 RATE = "a second"
 _DATA = TaskSpec(kind="linear", count=10, features=16, train_examples=8000, valid_examples=1000)
 
@@ -81,33 +74,27 @@ def pairs(demo: str, baseline: str) -> list[Pair]:
 
 
 def _our_demo(seed: int) -> float:
-    stop = StopSpec(max_train_steps=STEPS, max_experiments=1)
-    search = Search.start(replace(preset("linear-demo"), select_tasks=None, final_tasks=None, stop=stop), seed)
+    search = demo_search(seed, STEPS)
     began = time.process_time()
     individuals = search.run(seconds=1e9).counters.individuals
     return individuals / (time.process_time() - began)
 
 
 def _our_programs(seed: int) -> float:
-    spec = replace(preset("linear-demo"), fec=None, population_size=PROGRAMS, select_tasks=None, final_tasks=None)
-    island = Island(spec, build_tasks(spec.search_tasks, seed=seed, role="search"), seed=seed)
-    island.compile()
+    island = random_island(seed)
     began = time.process_time()
-    while island.births < PROGRAMS:
-        island.breed(PROGRAMS - island.births)
-        island.collect_finds(0.0, 0)
+    breed(island, PROGRAMS)
     return PROGRAMS / (time.process_time() - began)
 
 
 def _our_evaluation(algorithm: Algorithm) -> Callable[[int], float]:
-    evaluator = Evaluator(build_tasks(_DATA, seed=1, role="search"), Registers(5, 9, 2))
-    is_random, scores = evaluator.load(algorithm), np.zeros(_DATA.count)
+    evaluate = prepared(Evaluator(build_tasks(_DATA, seed=1, role="search"), Registers(5, 9, 2)), algorithm)
 
     def run(seed: int) -> float:
         count = 100
         began = time.process_time()
         for _ in range(count):
-            steps = evaluation.evaluate(evaluator.groups, is_random, scores)
+            steps = evaluate()
         seconds = (time.process_time() - began) / count
         assert steps == _DATA.count * _DATA.train_examples, "it stopped early"
         return seconds * 1e3

@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.algorithm import Registers
-from engine.island import Island
+from engine.bench_work import breed, compiled_island
 from engine.presets.common import op_names
 from engine.spec import FecSpec, FunctionSpec, SearchSpec, TaskSpec
-from engine.task_building import build_tasks
 
 _OPS = op_names(1, 2, 3, 4, 5, 15, 16, 18, 23, 24, 25, 27, 44, 47, 56, 57)
 """Arithmetic on scalars and vectors, as the op mix of these curves."""
@@ -42,18 +41,10 @@ def _microseconds(spec: SearchSpec, count: int) -> float:
 
 
 def _one_search(spec: SearchSpec, count: int, seed: int) -> float:
-    island = Island(spec, build_tasks(spec.search_tasks, seed=seed, role="search"), seed=seed)
-    island.compile()
-
-    def breed(births: int) -> None:
-        target = island.births + births
-        while island.births < target:
-            island.breed(target - island.births)
-            island.collect_finds(0.0, 0)
-
-    breed(spec.population_size)
+    island = compiled_island(spec, seed)
+    breed(island, spec.population_size)
     began = time.process_time()
-    breed(count)
+    breed(island, count)
     return (time.process_time() - began) / count * 1e6
 
 
