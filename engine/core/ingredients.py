@@ -21,14 +21,49 @@ from numba.np import arrayobj
 
 
 class _Ingredient(JITCodeLibrary):
-    """Code that is linked into its callers' and never runs by itself."""
+    """Code that is linked into its callers' and never runs by itself. What it calls stays beside it until then."""
 
-    def _optimize_final_module(self):
-        pass
-
-    def _finalize_final_module(self):
+    def finalize(self):
+        self._raise_if_finalized()
+        for library in self._linking_libraries:
+            self._reload_init.update(library._reload_init)
         self._finalize_dynamic_globals()
         self._finalized = True
+
+
+class _Whole(JITCodeLibrary):
+    """Code that Python calls, with all that it calls.
+
+    Nobody else can call those, so LLVM may inline what is called once, and passes on only the arguments that are read: of an
+    array its address and perhaps a length, where numba's way of calling has seven words, and a search's tuples have hundreds of them.
+    """
+
+    def __init__(self, codegen, name):
+        super().__init__(codegen, name)
+        self._entrances = set()
+
+    def add_llvm_module(self, ll_module):
+        self._entrances.update(function.name for function in ll_module.functions if not function.is_declaration)
+        super().add_llvm_module(ll_module)
+
+    def finalize(self):
+        # Each ingredient once, however many of the others call it.
+        pending, linked = list(self._linking_libraries), []
+        while pending:
+            library = pending.pop()
+            if library in linked:
+                continue
+            linked.append(library)
+            if isinstance(library, _Ingredient):
+                pending += library._linking_libraries
+        self._linking_libraries = linked
+        super().finalize()
+
+    def _optimize_final_module(self):
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.name not in self._entrances:
+                function.linkage = "internal"
+        super()._optimize_final_module()
 
 
 @contextmanager
@@ -51,7 +86,11 @@ class _PlainLowering(NativeLowering):
 
     _name = "plain_lowering"
 
+    library = _Whole
+
     def run_pass(self, state):
+        state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
         with _indices_as_they_are():
             return super().run_pass(state)
 
@@ -61,10 +100,9 @@ class _Lowering(_PlainLowering):
     """The same, and nothing is made of the code that comes out."""
 
     _name = "lowering_of_an_ingredient"
+    library = _Ingredient
 
     def run_pass(self, state):
-        codegen = state.targetctx.codegen()
-        state.library = _Ingredient(codegen, state.func_id.func_qualname)
         state.flags.no_compile = True
         super().run_pass(state)
         lowered = state["cr"]
