@@ -2,7 +2,7 @@
 
 numba optimises every function together with all that it calls, and turns each of these wholes into machine code: what stands
 eight calls deep is compiled nine times, and of these only the outermost is run. Functions that Python never calls stop before that
-here: their code stays as it was lowered, callers link it in, and it is optimised and inlined where it is used.
+here: their code stays as it was lowered, the function that Python calls links all that it reaches, and there it is optimised and inlined.
 
 In both kinds an index below zero is not one from the end.
 """
@@ -30,6 +30,13 @@ class _Ingredient(JITCodeLibrary):
         self._finalize_dynamic_globals()
         self._finalized = True
 
+    def _get_module_for_linking(self):
+        raise RuntimeError(f"{self.name}: only functions of engine.core.jit can call it")
+
+    def alone(self):
+        """Return the function's module without those that it calls."""
+        return super()._get_module_for_linking()
+
 
 class _Whole(JITCodeLibrary):
     """Code that Python calls, with all that it calls.
@@ -47,17 +54,22 @@ class _Whole(JITCodeLibrary):
         super().add_llvm_module(ll_module)
 
     def finalize(self):
-        # Each ingredient once, however many of the others call it.
-        pending, linked = list(self._linking_libraries), []
+        self._raise_if_finalized()
+        pending, linked = list(self._linking_libraries), set()
         while pending:
             library = pending.pop()
             if library in linked:
                 continue
-            linked.append(library)
+            linked.add(library)
+            self._reload_init.update(library._reload_init)
             if isinstance(library, _Ingredient):
                 pending += library._linking_libraries
-        self._linking_libraries = linked
-        super().finalize()
+                self._final_module.link_in(library.alone(), preserve=True)
+            else:
+                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._optimize_final_module()
+        self._final_module.verify()
+        self._finalize_final_module()
 
     def _optimize_final_module(self):
         for function in self._final_module.functions:
@@ -85,7 +97,6 @@ class _PlainLowering(NativeLowering):
     """numba's, but that an index below zero does not count from the end."""
 
     _name = "plain_lowering"
-
     library = _Whole
 
     def run_pass(self, state):

@@ -186,7 +186,7 @@ def island(mutations, ops=tuple(op.name for op in Op), **changes):
     return Island(spec, build_tasks(spec.search_tasks, seed=1, role="search"), seed=5)
 
 
-mutate = njit(lambda *arguments: variation.mutate(*arguments))
+mutate = compiled(cache=False)(lambda *arguments: variation.mutate(*arguments))
 
 
 def mutants(kind, algorithm, count=600, **changes):
@@ -331,11 +331,17 @@ def callable_choice(places):
     """Return a choice as a function that Python may call; those of the engine are for compiled code only."""
     call = choice.choice(places)
 
-    @njit
+    @compiled(cache=False)
     def run(number, *arguments):
         return call(number, *arguments)
 
     return run
+
+
+def test_what_is_only_an_ingredient_is_linked_by_our_own_functions_alone():
+    call = choice.choice(["engine.core.combination:mean"])
+    with pytest.raises(RuntimeError, match="only functions of engine.core.jit can call it"):
+        njit(lambda number, *arguments: call(number, *arguments))(0, np.zeros(4), np.zeros(4))
 
 
 def test_a_choice_calls_the_function_of_that_number():
