@@ -23,22 +23,30 @@ def _function(place: str) -> Callable:
 
 
 def _among(functions: Sequence[Callable], first: int) -> Callable:
-    if len(functions) == 1:
-        only = functions[0]
+    """Return the choice among functions that are numbered from `first` on: four to a function that chooses, since each of these has to be
+    compiled."""
+    if len(functions) > 4:
+        half = len(functions) // 2
+        middle = first + half
+        below, above = _among(functions[:half], first), _among(functions[half:], middle)
 
         @inner(forceinline=True)
-        def call(number, *arguments):
-            return only(*arguments)
+        def choose(number, *arguments):
+            if number < middle:
+                return below(number, *arguments)
+            return above(number, *arguments)
 
-        return call
-    half = len(functions) // 2
-    middle = first + half
-    below, above = _among(functions[:half], first), _among(functions[half:], middle)
+        return choose
+    a, b, c, d = [*functions, *functions[-1:] * 3][:4]
 
     @inner(forceinline=True)
-    def choose(number, *arguments):
-        if number < middle:
-            return below(number, *arguments)
-        return above(number, *arguments)
+    def call(number, *arguments):
+        if number < first + 2:
+            if number < first + 1:
+                return a(*arguments)
+            return b(*arguments)
+        if number < first + 3:
+            return c(*arguments)
+        return d(*arguments)
 
-    return choose
+    return call

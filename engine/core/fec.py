@@ -78,7 +78,7 @@ def _drop(fec, entry):
     fec.state[0] += 1
 
 
-@compiled()
+@inner()
 def fec_get(fec, key):
     """Return the score kept under a key and count the hit; -1.0 if there is none."""
     entry = fec.buckets[_bucket(fec, key)]
@@ -96,7 +96,7 @@ def fec_get(fec, key):
     return score
 
 
-@compiled()
+@inner()
 def fec_put(fec, key, score):
     """Keep a score under a key that is not there, making room if need be."""
     if fec.state[0] == 0:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.core.jit import compiled, inner
+from engine.core.jit import inner
 
 TRAIN, VALID, GROUPS, TASKS, PERIOD, RUNS = range(6)
 """Words of Hurdle.whole: examples of a short run (TRAIN is 0 where there is no hurdle), groups of lanes and tasks in them,
@@ -36,7 +36,7 @@ def new_hurdle(train: int, valid: int, groups: int, tasks: int, period: int, per
     )  # fmt: skip
 
 
-@compiled()
+@inner()
 def clears(hurdle, score):
     """Note the score of a short run; return whether it reaches the threshold that held before it."""
     window = hurdle.recent.shape[1]

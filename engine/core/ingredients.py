@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from numba import _dynfunc, types
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core.compiler import Compiler, Flags
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering
 from numba.np import arrayobj
@@ -126,10 +126,31 @@ class _Lowering(_PlainLowering):
         return True
 
 
+class _Flags(Flags):
+    """numba's, but asked for its values quickly: whenever a type is inferred flags are compared."""
+
+    _defaults = {name: option.default for name, option in Flags.options.items()}
+    _hash = hash(Flags())
+
+    def values(self):
+        return self._defaults | self._values
+
+    def __eq__(self, other):
+        return super().__eq__(other)
+
+    def __hash__(self):
+        # All flags have one: it is that of their options' names.
+        return self._hash
+
+
 class PlainCompiler(Compiler):
     """numba's compiler with the last step replaced."""
 
     lowering = _PlainLowering
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.state.flags = _Flags(self.state.flags)
 
     def define_pipelines(self):
         managers = super().define_pipelines()

@@ -14,7 +14,7 @@ _options = {"nogil": True, "error_model": "numpy", "_nrt": False, "forceinline":
 """Options of both. forceinline is said since numba hands it on to whatever a function with it calls: the choice of a mutation has
 it (engine/core/choice.py), and every kind in full, in each place, made the demo's search a quarter slower."""
 
-compiled = partial(njit, cache=True, pipeline_class=PlainCompiler, **_options)
+compiled = partial(njit, cache=True, no_cfunc_wrapper=True, pipeline_class=PlainCompiler, **_options)
 """Decorator (called without arguments: ``@compiled()``) for code that allocates nothing and that Python calls.
 
 Without numba's runtime no array argument is reference-counted: a count is an atomic operation for each array at each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.core.jit import compiled, inner
+from engine.core.jit import inner
 from engine.core.programs import find_live
 from engine.core.tables import (
     COPIES_BESIDE_ZERO,
@@ -57,7 +57,7 @@ def _price_of(code, start, length, first, live, nonzero, prices):
     return total
 
 
-@compiled()
+@inner()
 def price(space, prices, code, lengths):
     """Return what a program pays for the live instructions of Predict and Learn.
 

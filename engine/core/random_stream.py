@@ -49,19 +49,19 @@ def next_word(state):
     return result
 
 
-@compiled()
+@inner()
 def below(state, count):
     """Return an integer uniform over [0, count), count < 2**31."""
     return np.int64(((next_word(state) >> uint64(32)) * uint64(count)) >> uint64(32))
 
 
-@compiled()
+@inner()
 def unit(state):
     """Return a float64 uniform over [0, 1), a multiple of 2**-53."""
     return np.float64(next_word(state) >> uint64(11)) * 2.0**-53
 
 
-@compiled()
+@inner()
 def normal(state):
     """Return a standard normal float64 (Box-Muller, one of the pair)."""
     radius = math.sqrt(-2.0 * math.log(1.0 - unit(state)))

@@ -7,7 +7,7 @@ programs, of which most random ones are, are told apart from learners at a thous
 
 from __future__ import annotations
 
-from engine.core.jit import compiled, inner
+from engine.core.jit import inner
 from engine.core.tables import IN1_TYPE, IN2_TYPE, KEEPS_OUTPUT, OUT_TYPE
 
 FEATURES, LABEL, PREDICTION = 1, 2, 4
@@ -31,7 +31,7 @@ def _forward(code, start, length, first, sources):
         sources[out] = found
 
 
-@compiled()
+@inner()
 def prediction_sources(code, lengths, starts, first, before, sources):
     """Return the sources (sum of FEATURES, LABEL, PREDICTION) that the prediction of validation may depend on.
 

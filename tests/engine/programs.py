@@ -10,10 +10,16 @@ from engine import alarms
 from engine.alarms import disguised as disguised
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.canonical import output, reads
+from engine.core.jit import compiled
 from engine.ops import OPS, Op
 
 REGISTERS = Registers(5, 4, 2)
 DETERMINISTIC = tuple(op for op in Op if op < Op.SCALAR_UNIFORM_SET)
+
+
+def from_python(function):
+    """Return a function that Python may call for one of the engine's that only compiled code calls."""
+    return compiled(cache=False)(lambda *arguments: function(*arguments))
 
 
 @st.composite

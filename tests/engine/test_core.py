@@ -23,7 +23,7 @@ from engine.kinds import FITNESS_COMBINATIONS, SELECTIONS
 from engine.ops import OPS, Op
 from engine.spec import MUTATIONS, FunctionSpec, SearchSpec, StopSpec, TaskSpec
 from engine.task_building import build_tasks
-from tests.engine.programs import random_algorithm
+from tests.engine.programs import from_python, random_algorithm
 
 
 def vector_function(emit):
@@ -137,12 +137,13 @@ def test_liveness_agrees_with_the_readable_analysis():
 
 def test_functional_equivalence_cache_against_a_model():
     """The model: an ordered dictionary by last hit, with counts."""
+    fec_get, fec_put = from_python(cache.fec_get), from_python(cache.fec_put)
     for size, forget in ((1, 0), (7, 0), (7, 3), (50, 2)):
         fec, model = cache.new_fec(size, forget), OrderedDict()
         source = random.Random(size)
         for step in range(3000):
             key = source.randrange(3 * size)
-            found = cache.fec_get(fec, np.uint64(key))
+            found = fec_get(fec, np.uint64(key))
             if key in model:
                 score, count = model.pop(key)
                 assert found == score
@@ -150,7 +151,7 @@ def test_functional_equivalence_cache_against_a_model():
                     model[key] = (score, count + 1)
             else:
                 assert found == -1.0
-                cache.fec_put(fec, np.uint64(key), step / 3000)
+                fec_put(fec, np.uint64(key), step / 3000)
                 if len(model) == size:
                     model.popitem(last=False)
                 model[key] = (step / 3000, 1)
@@ -166,10 +167,11 @@ def test_functional_equivalence_cache_against_a_model():
 def test_random_stream():
     state = np.zeros(4, np.uint64)
     random_stream.seed_state(state, np.uint64(1))
-    values = np.array([random_stream.unit(state) for _ in range(4000)])
+    unit, below, normal = map(from_python, (random_stream.unit, random_stream.below, random_stream.normal))
+    values = np.array([unit(state) for _ in range(4000)])
     assert values.min() >= 0 and values.max() < 1 and abs(values.mean() - 0.5) < 0.03
-    assert Counter(random_stream.below(state, 3) for _ in range(3000)).keys() == {0, 1, 2}
-    normals = np.array([random_stream.normal(state) for _ in range(4000)])
+    assert Counter(below(state, 3) for _ in range(3000)).keys() == {0, 1, 2}
+    normals = np.array([normal(state) for _ in range(4000)])
     assert abs(normals.mean()) < 0.1 and abs(normals.std() - 1) < 0.06
 
 
@@ -186,7 +188,7 @@ def island(mutations, ops=tuple(op.name for op in Op), **changes):
     return Island(spec, build_tasks(spec.search_tasks, seed=1, role="search"), seed=5)
 
 
-mutate = compiled(cache=False)(lambda *arguments: variation.mutate(*arguments))
+mutate = from_python(variation.mutate)
 
 
 def mutants(kind, algorithm, count=600, **changes):
@@ -327,33 +329,22 @@ def test_the_paper_s_rule_for_constants():
 # choosing ---------------------------------------------------------------------------------------------------------
 
 
-def callable_choice(places):
-    """Return a choice as a function that Python may call; those of the engine are for compiled code only."""
-    call = choice.choice(places)
-
-    @compiled(cache=False)
-    def run(number, *arguments):
-        return call(number, *arguments)
-
-    return run
-
-
 def test_what_is_only_an_ingredient_is_linked_by_our_own_functions_alone():
     call = choice.choice(["engine.core.combination:mean"])
-    with pytest.raises(RuntimeError, match="only functions of engine.core.jit can call it"):
+    with pytest.raises(RuntimeError, match=r"only functions of engine\.core\.jit can call it"):
         njit(lambda number, *arguments: call(number, *arguments))(0, np.zeros(4), np.zeros(4))
 
 
 def test_a_choice_calls_the_function_of_that_number():
     places = [f"engine.core.combination:{name}" for name in ("mean", "upper_median", "minimum", "mean", "minimum")]
-    run = callable_choice(places)
+    run = from_python(choice.choice(places))
     scores = np.array([0.5, 0.25, 1.0, 0.75])
     assert [run(k, scores, np.zeros(4)) for k in range(5)] == [0.625, 0.75, 0.25, 0.625, 0.25]
 
 
 def test_combinations_of_the_tasks_scores():
     source = np.random.default_rng(1)
-    run = callable_choice(FITNESS_COMBINATIONS.values())
+    run = from_python(choice.choice(FITNESS_COMBINATIONS.values()))
     for count in (1, 2, 5, 8):
         scores = source.random(count)
         expected = {"mean": scores.mean(), "median": sorted(scores)[count // 2], "minimum": scores.min()}
@@ -361,7 +352,7 @@ def test_combinations_of_the_tasks_scores():
             assert run(number, scores, np.zeros(count)) == pytest.approx(expected[name], rel=1e-15)
 
 
-run_selection = callable_choice(SELECTIONS.values())
+run_selection = from_python(choice.choice(SELECTIONS.values()))
 
 
 def parents_and_places(scheme, scores, births, tournament_size, birth, draws=3000):
@@ -395,13 +386,13 @@ def test_selection_schemes():
 
 def test_hurdle_against_a_model():
     """The model: the percentile of the different scores among the last ones, by numpy's definition of it."""
-    source = random.Random(3)
+    source, clears = random.Random(3), from_python(hurdle.clears)
     for percentile, window, period in ((75.0, 40, 10), (0.0, 5, 1), (100.0, 7, 3), (50.0, 1, 1)):
         barrier = hurdle.new_hurdle(10, 10, 1, 1, period, percentile, window)
         seen, threshold = [], 0.0
         for _ in range(300):
             score = round(source.random(), 1) if source.random() < 0.5 else source.random()
-            assert hurdle.clears(barrier, score) == (score >= threshold)
+            assert clears(barrier, score) == (score >= threshold)
             seen.append(score)
             if len(seen) % period == 0:
                 threshold = np.percentile(np.unique(seen[-window:]), percentile, method="inverted_cdf")

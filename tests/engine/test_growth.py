@@ -10,18 +10,20 @@ import pytest
 from engine.algorithm import Algorithm, Instruction, Registers
 from engine.baselines import linear, neural_network_without_bias
 from engine.canonical import inputs, live_mask, output
-from engine.core.price import price
-from engine.core.validity import FEATURES, LABEL, PREDICTION, prediction_sources
+from engine.core import price, validity
+from engine.core.validity import FEATURES, LABEL, PREDICTION
 from engine.evaluator import Encoded
 from engine.kinds import MUTATIONS
 from engine.ops import Op
 from engine.spec import TaskSpec
 from engine.task_building import build_tasks
 from tests.engine import naive
-from tests.engine.programs import DETERMINISTIC, random_algorithm
+from tests.engine.programs import DETERMINISTIC, from_python, random_algorithm
 from tests.engine.test_core import island, mutants
 
 REGISTERS = Registers(4, 3, 2)
+prediction_sources = from_python(validity.prediction_sources)
+price_of = from_python(price.price)
 EVERYTHING = {"insert": 1.0, "remove": 1.0, "alter_parameter": 1.0, "grow": 1.0, "branch": 1.0, "tune": 1.0}
 
 
@@ -194,7 +196,7 @@ def test_what_always_computes_zero_is_free():
 
     def cost(algorithm, a_unit=1.0, a_line=0.0):
         encoded = Encoded.of(algorithm, one._capacities)
-        return price(one.space, np.array([a_unit, a_line]), encoded.code, encoded.lengths)
+        return price_of(one.space, np.array([a_unit, a_line]), encoded.code, encoded.lengths)
 
     plain = linear(0.1)
     drifting = replace(
