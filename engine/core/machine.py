@@ -12,8 +12,9 @@ from engine.core import assembly as code
 from engine.core import linking, stencils
 from engine.core.frame import CLASSES, MAX_ABS_ERROR, layout
 
-ROOM = 1 << 18
-"""Bytes for programs at least: more than the first-level instruction cache holds, so that what is overwritten has left it."""
+ROOM = 1 << 17
+"""Bytes for programs before the first are overwritten: more than the first-level instruction cache holds, so that those have left it, and
+little of the second-level cache."""
 _FIXED = 8
 """Stencils of a program besides its ops, each several times."""
 
@@ -35,7 +36,7 @@ def new_place(shape: stencils.Shape, bank_words: int, rows: int, max_abs_error: 
     """
     made = stencils.stencils(shape)
     size = int(made.table[:, linking.SIZE].max()) * 2 * (rows + 4 * _FIXED) + 4096
-    room = max(ROOM, 4 * size)
+    room = ROOM + size
     try:
         # Private: a process forked later gets memory of its own as soon as either writes.
         memory = mmap.mmap(
