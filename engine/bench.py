@@ -107,18 +107,20 @@ def _beside_the_reference(args: argparse.Namespace) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     if args.json:
-        print(json.dumps({"pairs": [{**pair._asdict(), "ratio": pair.ratio} for pair in pairs]}))
+        print(json.dumps({"pairs": [{**pair._asdict(), "ratios": pair.ratios} for pair in pairs]}))
         return 0
     if args.markdown:
-        print("| row | ours | reference | unit | times better |\n| --- | --- | --- | --- | --- |")
+        print("| row | ours | reference | unit | times better (quartiles) |\n| --- | --- | --- | --- | --- |")
     width = max(len(pair.name) for pair in pairs)
     for pair in pairs:
         values = [_short(statistics.median(values)) for values in (pair.ours, pair.reference)]
+        low, median, high = pair.ratios
+        better = f"{median:.1f} ({low:.1f}–{high:.1f})"
         if args.markdown:
-            print(f"| {pair.name} | {values[0]} | {values[1]} | {pair.unit} | {pair.ratio:.1f} |")
+            print(f"| {pair.name} | {values[0]} | {values[1]} | {pair.unit} | {better} |")
         else:
             print(
-                f"{pair.name:{width}}  {values[0]:>9}  reference {values[1]:>9}  {pair.unit:<16}  {pair.ratio:.1f} times better"
+                f"{pair.name:{width}}  {values[0]:>9}  reference {values[1]:>9}  {pair.unit:<16}  {better} times better"
             )
     return 0
 

@@ -30,9 +30,9 @@ BANK_BYTES = 48 * 1024
 the first-level cache, and programs that work on them took 1.4 to 2.7 times as long for the same 16 tasks."""
 
 
-NARROW_LANES = 4
+NARROW_LANES = (2, 4)
 """Lanes of the last group where it has so few tasks: ten tasks of programs with matrices are 8 and 2, and 16 lanes took a third more
-time than 12."""
+time than 12, 12 a twentieth more than 10."""
 
 
 class Evaluation(NamedTuple):
@@ -113,8 +113,9 @@ class Evaluator:
         first, count, lanes = self.tasks[0], len(self.tasks), self.padded_lanes
         self._places = self._new_places(lanes, self._width)
         wide, rest = count, count % self.lanes
-        if self._places and lanes > NARROW_LANES and 0 < rest <= NARROW_LANES < count:
-            narrow = self._new_places(NARROW_LANES, NARROW_LANES)
+        few = next((one for one in NARROW_LANES if 0 < rest <= one < min(lanes, count)), 0)
+        if self._places and few:
+            narrow = self._new_places(few, few)
             wide -= rest if narrow else 0
             self._places += narrow
         machines = np.array([place.machine for place in self._places], np.int64).reshape(-1, assembly.WORDS)
@@ -132,7 +133,7 @@ class Evaluator:
             self._point(ctx, self.tasks[start : start + self.lanes], lanes, memory)
             ctx[at.MACHINE] = _address(machines[0]) if len(machines) else 0
         if wide < count:
-            self._point(contexts[-1], self.tasks[wide:], NARROW_LANES, self._memory_of(NARROW_LANES, 1))
+            self._point(contexts[-1], self.tasks[wide:], few, self._memory_of(few, 1))
             contexts[-1, at.MACHINE] = _address(machines[1])
         if not len(machines):
             with compiling(f"kernel-{self.features}-{lanes}-{int(self.vector_labels)}"):

@@ -34,7 +34,7 @@ class Layout(NamedTuple):
 
 
 def layout(features: int, lanes: int) -> Layout:
-    """Return the layout for a shape; lanes: a multiple of 8, or of 4 where vectors have 4 lanes."""
+    """Return the layout for a shape; lanes: a multiple of those of a vector."""
     place, places = 8 * _HEAD_WORDS, []
     for words in (lanes, lanes, lanes, lanes, 4 * lanes, features * lanes, features**2 * lanes):
         place += -place % 64

@@ -23,7 +23,7 @@ from tests.engine.programs import random_algorithm
 REGISTERS = Registers(5, 5, 3)
 ALL = [info.op for info in OPS]
 WIDTHS = [width for width in (4, 8) if width <= stencils.vector_width()]
-SHAPES = [(1, 2), (3, 3), (5, 4), (10, 4), (21, 4), (8, 8), (10, 16)]
+SHAPES = [(1, 2), (3, 3), (5, 4), (10, 4), (21, 4), (8, 8), (10, 16), (12, 16)]
 KINDS = ["RMS_ERROR", "ACCURACY", "MULTICLASS"]
 
 pytestmark = pytest.mark.skipif(not WIDTHS, reason="no machine code for this processor: everything is interpreted")
