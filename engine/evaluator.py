@@ -52,7 +52,8 @@ class Evaluator:
 
     tasks: D tasks alike in features, type and numbers of examples. registers: how many the programs may address.
     seed: of the random ops' streams, one for each task. epochs: passes over the training examples; the best counts.
-    width: lanes of the vectors in machine code, 8 or 4 (default: as many as this processor has); 0: programs are interpreted.
+    width: lanes of the vectors in machine code, 8 or 4 (default: as many as this processor has), but for the last few tasks; 0: programs
+    are interpreted.
     Results are the same. rows: instructions that there is room for in the beginning.
     Raises ValueError if the tasks differ in shape or there are none.
     Source: Real et al. 2020, section 3.1, and the reference code (epochs, NaN rules).

@@ -19,7 +19,7 @@ from engine.core.lanes import I32, I64, POINTER
 from engine.core.tables import CONSTANT_COUNT, IN1_TYPE, IN2_TYPE, IN3_TYPE, OUT_TYPE
 from engine.ops import OPS
 
-# A machine is an array of int64 words. Functions get its address: passing arrays on costs more than all that they do.
+# A machine is an array of int64 words. Functions get its address.
 IMAGE, BEGIN, END, POSITION, ROOM = range(5)
 """Addresses of the image, of the room for programs, of its end, of the next program; the largest program's bytes."""
 FRAME, TABLE, PATCHES = range(5, 8)
@@ -225,7 +225,7 @@ def _put_special(machine, number, place, loop, done, prediction, label):
 
 @compiled()
 def assemble(machine, compact, bits):
-    """Turn a compact program into machine code, which stays until a few hundred more have been.
+    """Turn a compact program into machine code, which stays until as much as there is room for (engine/core/machine.py) has come after it.
 
     machine: (WORDS,) int64. bits: compact.constants seen as int64.
     """

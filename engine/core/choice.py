@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 
@@ -23,30 +24,38 @@ def _function(place: str) -> Callable:
 
 
 def _among(functions: Sequence[Callable], first: int) -> Callable:
-    """Return the choice among functions that are numbered from `first` on: four to a function that chooses, since each of these has to be
-    compiled."""
-    if len(functions) > 4:
-        half = len(functions) // 2
-        middle = first + half
-        below, above = _among(functions[:half], first), _among(functions[half:], middle)
+    """Return the choice among functions that are numbered from `first` on. Each function that chooses has to be compiled, so it has four
+    places where it can."""
+    if len(functions) == 1:
+        only = functions[0]
 
         @inner(forceinline=True)
-        def choose(number, *arguments):
-            if number < middle:
-                return below(number, *arguments)
-            return above(number, *arguments)
+        def call(number, *arguments):
+            return only(*arguments)
 
-        return choose
-    a, b, c, d = [*functions, *functions[-1:] * 3][:4]
+        return call
+    if len(functions) == 4:
+        a, b, c, d = functions
+
+        @inner(forceinline=True)
+        def call_one_of_four(number, *arguments):
+            if number < first + 2:
+                if number < first + 1:
+                    return a(*arguments)
+                return b(*arguments)
+            if number < first + 3:
+                return c(*arguments)
+            return d(*arguments)
+
+        return call_one_of_four
+    below_middle = 4 * math.ceil(len(functions) / 8) if len(functions) > 4 else len(functions) // 2
+    middle = first + below_middle
+    below, above = _among(functions[:below_middle], first), _among(functions[below_middle:], middle)
 
     @inner(forceinline=True)
-    def call(number, *arguments):
-        if number < first + 2:
-            if number < first + 1:
-                return a(*arguments)
-            return b(*arguments)
-        if number < first + 3:
-            return c(*arguments)
-        return d(*arguments)
+    def choose(number, *arguments):
+        if number < middle:
+            return below(number, *arguments)
+        return above(number, *arguments)
 
-    return call
+    return choose

@@ -46,7 +46,7 @@ def call_kernel(typing_context, kernel, context_address):
 
 @inner()
 def _context(groups, g):
-    """Return the address of a group's context. All below get it: passing arrays on costs more than much of what they do."""
+    """Return the address of a group's context. All below get it."""
     return groups.contexts.ctypes.data + 8 * at.WORDS * g
 
 

@@ -3,6 +3,7 @@
 numba optimises every function together with all that it calls, and turns each of these wholes into machine code: what stands
 eight calls deep is compiled nine times, and of these only the outermost is run. Functions that Python never calls stop before that
 here: their code stays as it was lowered, the function that Python calls links all that it reaches, and there it is optimised and inlined.
+Functions that call each other in a circle cannot be made so, since none has an address; one may call itself.
 
 In both kinds an index below zero is not one from the end.
 """
@@ -21,7 +22,7 @@ from numba.np import arrayobj
 
 
 class _Ingredient(JITCodeLibrary):
-    """Code that is linked into its callers' and never runs by itself. What it calls stays beside it until then."""
+    """Code that is linked into its callers' and never runs by itself: one function, without the code of those that it calls."""
 
     def finalize(self):
         self._raise_if_finalized()
@@ -39,9 +40,9 @@ class _Ingredient(JITCodeLibrary):
 
 
 class _Whole(JITCodeLibrary):
-    """Code that Python calls, with all that it calls.
+    """Code that Python calls, with copies of all that it calls.
 
-    Nobody else can call those, so LLVM may inline what is called once, and passes on only the arguments that are read: of an
+    Nobody else calls those copies, so LLVM may inline what is called once, and passes on only the arguments that are read: of an
     array its address and perhaps a length, where numba's way of calling has seven words, and a search's tuples have hundreds of them.
     """
 
@@ -74,7 +75,8 @@ class _Whole(JITCodeLibrary):
     def _optimize_final_module(self):
         for function in self._final_module.functions:
             if not function.is_declaration and function.name not in self._entrances:
-                function.linkage = "internal"
+                # Without a name in the object file: what is loaded later may look for others of that name, called in numba's way.
+                function.linkage = "private"
         super()._optimize_final_module()
 
 
@@ -94,7 +96,7 @@ def _indices_as_they_are() -> Iterator[None]:
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class _PlainLowering(NativeLowering):
-    """numba's, but that an index below zero does not count from the end."""
+    """numba's, but that an index below zero does not count from the end, and for the library that the code becomes."""
 
     _name = "plain_lowering"
     library = _Whole
@@ -127,7 +129,7 @@ class _Lowering(_PlainLowering):
 
 
 class _Flags(Flags):
-    """numba's, but asked for its values quickly: whenever a type is inferred flags are compared."""
+    """numba's, but quick to tell its values: whenever a type is inferred flags are compared."""
 
     _defaults = {name: option.default for name, option in Flags.options.items()}
     _hash = hash(Flags())
@@ -135,16 +137,13 @@ class _Flags(Flags):
     def values(self):
         return self._defaults | self._values
 
-    def __eq__(self, other):
-        return super().__eq__(other)
-
     def __hash__(self):
-        # All flags have one: it is that of their options' names.
+        # All flags share one hash, that of their options' names.
         return self._hash
 
 
 class PlainCompiler(Compiler):
-    """numba's compiler with the last step replaced."""
+    """numba's compiler with the last step and the flags replaced."""
 
     lowering = _PlainLowering
 

@@ -32,9 +32,16 @@ def inner(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         made = njit(**(_options | _inner_options | options))(function)
         made.get_call_template = partial(_call_template, made.get_call_template)
+        # It has no address that Python could call: numba would jump to 0.
+        made._insert = lambda *of_an_overload, **named: None
+        made._compile_for_args = partial(_refuse, function.__qualname__)
         return made
 
     return decorate
+
+
+def _refuse(name, *arguments, **named):
+    raise TypeError(f"{name}: only compiled code can call it")
 
 
 def _call_template(usual, args, kws):

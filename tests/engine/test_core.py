@@ -335,6 +335,29 @@ def test_what_is_only_an_ingredient_is_linked_by_our_own_functions_alone():
         njit(lambda number, *arguments: call(number, *arguments))(0, np.zeros(4), np.zeros(4))
 
 
+def test_python_cannot_call_what_has_no_address():
+    state = np.ones(4, np.uint64)
+    assert 0 <= from_python(random_stream.below)(state, 3) < 3
+    for _ in range(2):
+        with pytest.raises(TypeError, match="below: only compiled code can call it"):
+            random_stream.below(state, 3)
+
+
+def test_numba_itself_may_call_what_our_functions_call_too():
+    """What a function of ours has as its own is called in another way, and found by nobody else."""
+
+    @compiled(cache=False)
+    def twice(values, place):
+        if place > 0:
+            return twice(values, place - 1) + values[place]
+        return values[0]
+
+    ours = compiled(cache=False)(lambda values, place: twice(values, place) * 2.0)
+    values = np.arange(5.0)
+    assert ours(values, 4) == 20.0
+    assert njit(lambda values, place: twice(values, place) * 3.0)(values, 4) == 30.0
+
+
 def test_a_choice_calls_the_function_of_that_number():
     places = [f"engine.core.combination:{name}" for name in ("mean", "upper_median", "minimum", "mean", "minimum")]
     run = from_python(choice.choice(places))
