@@ -41,11 +41,11 @@ for line in sys.stdin:
     report = search.run(seconds=float("inf"))
     seconds = time.time() - began
     used = time.process_time() - used
-    print(json.dumps([seconds, used, report.counters.individuals, report.counters.train_steps, report.result.search_fitness]), flush=True)
+    print(json.dumps([seconds, used, report.counters.seconds, report.counters.individuals, report.counters.train_steps, report.result.search_fitness]), flush=True)
 """
 
 RUN = """
-    SELECT extract(epoch FROM s.finished_at - s.started_at)::float, s.individuals, s.train_steps, f.score, s.state
+    SELECT extract(epoch FROM s.finished_at - s.started_at)::float, s.seconds, s.individuals, s.train_steps, f.score, s.state
     FROM experiments_search s LEFT JOIN experiments_find f ON f.id = s.result_id WHERE s.id = %s"""
 
 MEASURED = """
@@ -70,7 +70,7 @@ class Alone:
         )
 
     def run(self) -> list[float]:
-        """Return seconds, processor seconds, programs, training steps, score."""
+        """Return seconds, processor seconds, seconds of the search loop, programs, training steps, score."""
         assert self.process.stdin is not None and self.process.stdout is not None
         print(file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
@@ -99,12 +99,12 @@ class Job:
         with psycopg.connect(self.database, autocommit=True) as connection:
             while (row := connection.execute(RUN, [self.search]).fetchone())[0] is None:
                 time.sleep(0.5)
-            assert row[4] == "finished", f"the search ended as {row[4]}:\n{self.product.output()}"
+            assert row[5] == "finished", f"the search ended as {row[5]}:\n{self.product.output()}"
             after = cpu(self.product)
             self.cpu = {kind: after[kind] - before.get(kind, 0.0) for kind in ("searches", "database")}
             while connection.execute(MEASURED, [self.search]).fetchone() != (True,):
                 time.sleep(0.5)
-        return [row[0], self.cpu["searches"], *row[1:4]]
+        return [row[0], self.cpu["searches"], *row[1:5]]
 
     def stored(self) -> dict[str, int]:
         """Return what the last search left in the database."""
@@ -148,25 +148,28 @@ def measure(product: Product, options: argparse.Namespace, spec: str) -> int:
             say("once each, not counted" if number == 0 else f"pair {number} of {options.pairs}")
             # Whoever is first one time is second the next.
             results = {one: one.run() for one in ((alone, job) if number % 2 else (job, alone))}
-            if results[alone][2:] != results[job][2:]:
-                print(f"storing: alone {results[alone][2:]}, as a job {results[job][2:]}", file=sys.stderr)
+            if results[alone][3:] != results[job][3:]:
+                print(f"storing: alone {results[alone][3:]}, as a job {results[job][3:]}", file=sys.stderr)
                 return 1
             if number:
-                pairs.append((results[alone][:2], results[job][:2]))
+                pairs.append((results[alone][:3], results[job][:3]))
     finally:
         alone.end()
-    by_clock, by_processor = (sorted(100 * one[kind] / other[kind] for one, other in pairs) for kind in (0, 1))
+    by_clock, by_processor, by_loop = (
+        sorted(100 * one[kind] / other[kind] for one, other in pairs) for kind in range(3)
+    )
     rate_alone, rate_as_job = (
         options.individuals / statistics.median(pair[side][0] for pair in pairs) for side in (0, 1)
     )
     result = {
         "preset": options.preset, "programs": options.individuals,
-        "seconds and processor seconds of each pair, alone and as a job": pairs,
+        "seconds, processor seconds and seconds of the search loop of each pair, alone and as a job": pairs,
         "programs a second alone": round(rate_alone), "programs a second as a job": round(rate_as_job),
         "speed of the job, % of the engine alone": round(statistics.median(by_clock), 1),
         "lowest and highest": [round(by_clock[0], 1), round(by_clock[-1], 1)],
         "the same by processor time of the worker": round(statistics.median(by_processor), 1),
         "lowest and highest by processor time": [round(by_processor[0], 1), round(by_processor[-1], 1)],
+        "the same by the time of the search loop alone": round(statistics.median(by_loop), 1),
         "processor seconds of the last job": {kind: round(seconds, 1) for kind, seconds in job.cpu.items()},
         "stored by it": job.stored(),
     }  # fmt: skip
