@@ -26,8 +26,6 @@ class _Ingredient(JITCodeLibrary):
 
     def finalize(self):
         self._raise_if_finalized()
-        for library in self._linking_libraries:
-            self._reload_init.update(library._reload_init)
         self._finalize_dynamic_globals()
         self._finalized = True
 
@@ -65,9 +63,10 @@ class _Whole(JITCodeLibrary):
             self._reload_init.update(library._reload_init)
             if isinstance(library, _Ingredient):
                 pending += library._linking_libraries
-                self._final_module.link_in(library.alone(), preserve=True)
+                module = library.alone()
             else:
-                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+                module = library._get_module_for_linking()
+            self._final_module.link_in(module, preserve=True)
         self._optimize_final_module()
         self._final_module.verify()
         self._finalize_final_module()

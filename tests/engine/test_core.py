@@ -347,15 +347,15 @@ def test_numba_itself_may_call_what_our_functions_call_too():
     """What a function of ours has as its own is called in another way, and found by nobody else."""
 
     @compiled(cache=False)
-    def twice(values, place):
+    def total(values, place):
         if place > 0:
-            return twice(values, place - 1) + values[place]
+            return total(values, place - 1) + values[place]
         return values[0]
 
-    ours = compiled(cache=False)(lambda values, place: twice(values, place) * 2.0)
+    ours = compiled(cache=False)(lambda values, place: total(values, place) * 2.0)
     values = np.arange(5.0)
     assert ours(values, 4) == 20.0
-    assert njit(lambda values, place: twice(values, place) * 3.0)(values, 4) == 30.0
+    assert njit(lambda values, place: total(values, place) * 3.0)(values, 4) == 30.0
 
 
 def test_a_choice_calls_the_function_of_that_number():
