@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from engine.core.random_stream import mix, seed_state
 from engine.evaluator import Encoded, Evaluator, attach
 from engine.kinds import VALIDITIES
 from engine.ops import OPS, Op
-from engine.records import Counters, CurvePoint, Find, IndividualRecord, Migrant
+from engine.records import Change, Counters, CurvePoint, Find, IndividualRecord, Migrant
 from engine.spec import CONSTANT_RULES, FITNESS_COMBINATIONS, MUTATIONS, SELECTIONS, SearchSpec
 from engine.task import Task
 
@@ -234,7 +235,8 @@ class Island:
         """Return the finds since the last call, in order of birth, and those of their lines not yet reported."""
         finds, records = [], []
         for slot, steps in self.finds[: self.counters[evolution.FINDS]]:
-            finds.append(self.find(int(slot), seconds, experiment, int(steps)))
+            find = self.find(int(slot), seconds, experiment, int(steps))
+            finds.append(replace(find, made_by=self._made_by(int(slot))))
             records += self.line_records(int(slot))
             population.release(self.pool, slot)
         self.counters[evolution.FINDS] = 0
@@ -288,6 +290,15 @@ class Island:
             change=change,
             parent_island=island,
         )
+
+    def _made_by(self, slot: int) -> Change | None:
+        """Return the last mutation that changed the program; None where it came from outside the pool, or is settled."""
+        pool = self.pool
+        while (parent := int(pool.parents[slot])) >= 0:
+            if edits := self._edits((pool.code[parent], pool.constants[parent], pool.lengths[parent]), slot):
+                return Change(_KIND_NAMES[pool.kinds[slot]], self.algorithm(parent), edits)
+            slot = parent
+        return None
 
     def _edits(self, before: tuple[np.ndarray, np.ndarray, np.ndarray], slot: int) -> list[list]:
         """Return what turns the program `before` into that of a slot: [[function, start, removed, [instruction, …]], …]."""

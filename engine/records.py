@@ -83,8 +83,20 @@ class Departure:
 
 
 @dataclass(frozen=True)
+class Change:
+    """The mutation that made a program of the one before it. edits: as in IndividualRecord."""
+
+    mutation: str
+    before: Algorithm
+    edits: list[list]
+
+
+@dataclass(frozen=True)
 class Find:
-    """An individual worth keeping: the best so far when it was born, or the best of the population."""
+    """An individual worth keeping: the best so far when it was born, or the best of the population.
+
+    made_by: the last mutation in its line that changed the program, while the engine remembers; not kept in checkpoints.
+    """
 
     birth: int
     score: float
@@ -93,6 +105,7 @@ class Find:
     train_steps: int
     seconds: float
     experiment: int
+    made_by: Change | None = None
 
 
 @dataclass(frozen=True)

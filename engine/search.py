@@ -395,7 +395,9 @@ def _digest(tasks: Sequence[Task]) -> str:
 
 
 def _find_to_json(find: Find) -> dict[str, Any]:
-    return {**vars(find), "algorithm": find.algorithm.to_json()}
+    data = {**vars(find), "algorithm": find.algorithm.to_json()}
+    del data["made_by"]
+    return data
 
 
 def _find_from_json(data: dict[str, Any]) -> Find:

@@ -7,7 +7,7 @@ from engine.records import apply_change
 from engine.spec import SearchSpec
 from webapp.experiments import lineage
 from webapp.experiments.models import Algorithm, CurvePoint, Find, Individual, Search
-from webapp.experiments.services import live, slices
+from webapp.experiments.services import live, record, slices
 from webapp.experiments.services.lease import Lease
 from webapp.experiments.services.slices import Outcome, run_slices
 
@@ -115,6 +115,20 @@ def test_the_ancestry_of_every_find_is_complete(make_search, spec):
         steps = [step for part in lineage.stretches(find.island_id, find.birth) for step in part]
         assert Program.from_json(steps[-1].program) == program
         assert find.score == line[-1].score
+
+
+def test_what_made_a_find_is_the_same_as_its_stored_line_says(make_search, spec, monkeypatch):
+    """The engine says it while it remembers, so that nearly no find costs a look at the database."""
+    search, look, asked = make_search(spec=spec), record.mutation_of, []
+    monkeypatch.setattr(record, "mutation_of", lambda island, birth: asked.append(birth) or look(island, birth))
+    finish(search)
+    finds = list(search.finds.all())
+    for find in finds:
+        assert (find.mutation, find.diff, find.depth) == look(find.island_id, find.birth)
+    # Those that begin a line here, and the result.
+    others = Individual.objects.filter(birth__in=set(asked) - {search.result.birth}).exclude(depth=0)
+    assert set(others.values_list("mutation", flat=True)) <= {"copy"}
+    assert len(asked) < len(finds)
 
 
 def test_baselines_are_measured_on_the_searches_own_tasks(make_search, spec):

@@ -6,6 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from webapp.experiments import lineage
@@ -13,7 +14,7 @@ from webapp.experiments.models import Checkpoint, CurvePoint, Find, Individual, 
 from webapp.experiments.services import live, slices
 from webapp.experiments.services.lease import Lease, LeaseLost
 from webapp.experiments.services.slices import Outcome, commit_slice, run_slices
-from webapp.experiments.services.steer import stop_search
+from webapp.experiments.services.steer import pause_search, resume_search, stop_search
 from webapp.experiments.services.watchdog import watch
 
 from .scripted import BIRTHS_A_RUN, ScriptedEngine, program
@@ -134,9 +135,8 @@ def test_a_search_whose_slice_was_dropped_is_not_reused(make_search, run, engine
 
     def lose_the_second(lease, report, **values):
         commits.append(1)
-        if len(commits) == 2:
-            Island.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
-            watch()
+        if len(commits) == 2:  # all at once: a heartbeat of the slice that runs meanwhile would keep the lease
+            Island.objects.update(attempt=F("attempt") + 1, state="queued", lease_owner="")
         return commit(lease, report, **values)
 
     monkeypatch.setattr(slices, "commit_slice", lose_the_second)
@@ -144,6 +144,99 @@ def test_a_search_whose_slice_was_dropped_is_not_reused(make_search, run, engine
     settings.ABOVO_TURN_SECONDS = 0
     assert run(search) == Outcome.HANDED_BACK
     assert search.individuals == CurvePoint.objects.count() == Individual.objects.count() == 2 * BIRTHS_A_RUN
+
+
+@pytest.fixture
+def long_turns(settings):
+    """Turns of many slices."""
+    settings.ABOVO_TURN_SECONDS = 1000
+
+
+def test_the_engine_computes_on_while_a_slice_is_stored(make_search, run, engine, long_turns, monkeypatch):
+    engine.births_at_end = 3 * BIRTHS_A_RUN
+    next_began = threading.Event()
+    commit, compute = slices.commit_slice, engine.run
+
+    def commit_late(lease, report, **values):
+        assert report.finished or next_began.wait(30), "the next slice waits for this one"
+        next_began.clear()
+        return commit(lease, report, **values)
+
+    def tell_and_compute(self, **values):
+        if self.births:
+            next_began.set()
+        return compute(self, **values)
+
+    monkeypatch.setattr(slices, "commit_slice", commit_late)
+    monkeypatch.setattr(engine, "run", tell_and_compute)
+    search = make_search()
+    assert run(search) == Outcome.FINISHED
+    assert Individual.objects.count() == search.individuals == 3 * BIRTHS_A_RUN
+    assert search.islands.get().slice_number == 3
+
+
+def test_an_order_of_the_moment_in_which_a_slice_is_stored(make_search, run, engine, long_turns, monkeypatch):
+    """The slice counts; the one begun meanwhile does not, and nothing goes on from it."""
+    search = make_search()
+    commit, commits = slices.commit_slice, []
+
+    def pause_and_commit(lease, report, **values):
+        commits.append(1)
+        if len(commits) == 2:
+            pause_search(search_id=search.pk)
+        return commit(lease, report, **values)
+
+    monkeypatch.setattr(slices, "commit_slice", pause_and_commit)
+    assert run(search) == Outcome.PAUSED
+    assert (search.state, search.individuals, Checkpoint.objects.count()) == ("paused", 2 * BIRTHS_A_RUN, 2)
+    assert Individual.objects.count() == CurvePoint.objects.count() == 2 * BIRTHS_A_RUN
+    resume_search(search_id=search.pk)
+    engine.births_at_end = 4 * BIRTHS_A_RUN
+    assert run(search) == Outcome.FINISHED
+    assert engine.restores == 1
+    assert Individual.objects.count() == search.individuals == 4 * BIRTHS_A_RUN
+
+
+def test_a_search_stopped_just_before_its_slice_ends_gets_its_unseen_scores(make_search, run, engine, monkeypatch):
+    """However few milliseconds before, less than until the next heartbeat."""
+    search = make_search()
+    compute = engine.run
+
+    def stop_after(self, **values):
+        report = compute(self, **values)
+        stop_search(search_id=search.pk)
+        return report
+
+    monkeypatch.setattr(engine, "run", stop_after)
+    assert run(search) == Outcome.STOPPED
+    assert search.state == "stopped" and search.result.final_score == 0.55
+
+
+@pytest.mark.parametrize("where", ["commit_progress", "commit_slice"])
+def test_what_cannot_be_stored_meanwhile_is_heard(make_search, run, engine, long_turns, settings, monkeypatch, where):
+    """Everything stored before stays; what had been begun is done again."""
+    search = make_search()
+    monkeypatch.setattr(slices, "slice_seconds", lambda slice_number: 0.4)
+    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 0.2)
+    store, stored = getattr(slices, where), []
+
+    def refuse_the_third(*arguments, **values):
+        stored.append(1)
+        if len(stored) == 3:
+            raise OperationalError("no") from psycopg.errors.DiskFull("no")
+        return store(*arguments, **values)
+
+    monkeypatch.setattr(slices, where, refuse_the_third)
+    assert run(search) == Outcome.HANDED_BACK
+    island = search.islands.get()
+    assert island.failures == 0 and "OperationalError: no" in island.last_error
+    assert engine.restores == 0
+    kept = island.slice_number
+    settings.ABOVO_TURN_SECONDS = 0
+    assert run(search) == Outcome.HANDED_BACK
+    assert (engine.restores, engine.starts) == ((1, 1) if kept else (0, 2))
+    births = list(Individual.objects.order_by("birth").values_list("birth", flat=True))
+    assert births == list(range(len(births))) and len(births) >= search.individuals
 
 
 def test_checkpoints_keep_the_last_two(make_search, run):

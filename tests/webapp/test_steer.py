@@ -117,8 +117,8 @@ def test_more_time_that_comes_as_the_search_ends_counts(make_search, engine, mon
     search = make_search()
     run_slice = slices._run_slice
 
-    def late(lease, evolution, seconds):
-        report = run_slice(lease, evolution, seconds)
+    def late(*arguments):
+        report = run_slice(*arguments)
         steer.extend_search(search_id=search.pk, more_seconds=30)
         return report
 

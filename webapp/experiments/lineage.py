@@ -120,11 +120,14 @@ def base_depth(depth: int) -> int:
 
 def last_stretch(island_id: int, birth: int) -> tuple[Ancestor | None, list[Step]]:
     """Return the nearest ancestor that has a waypoint or is the first, and the steps after it (and it, where it is the first)."""
+    line = _last_line(island_id, birth)
+    return (line[0], list(steps(line, program=_program_at(line[0])))) if line else (None, [])
+
+
+def _last_line(island_id: int, birth: int) -> list[Ancestor]:
+    """Return an individual's ancestors from the nearest that has a waypoint or is the first; [] for one that is not known."""
     depth = Individual.objects.filter(island_id=island_id, birth=birth).values_list("depth", flat=True).first()
-    if depth is None:
-        return None, []
-    line = line_to(island_id, birth, down_to=base_depth(depth))
-    return line[0], list(steps(line, program=_program_at(line[0])))
+    return [] if depth is None else line_to(island_id, birth, down_to=base_depth(depth))
 
 
 def _program_at(one: Ancestor) -> dict[str, list] | None:
@@ -139,15 +142,15 @@ def story(island_id: int, birth: int) -> tuple[int, list[Step | Neutral]]:
 
     Takes four queries however long the line is.
     """
-    base, tail = last_stretch(island_id, birth)
-    if base is None:
+    line = _last_line(island_id, birth)
+    if not line:
         return 0, []
     events: list[Step | Neutral] = []
-    if base.depth:
-        for *_, stretch in _waypoints(base, stretches=True):
+    if line[0].depth:
+        for *_, stretch in _waypoints(line[0], stretches=True):
             _append(events, from_json(json.loads(stretch)))
-    _append(events, summary(tail))
-    return base.depth + len(tail) - (base.depth == 0), events
+    _append(events, summary(line, program=_program_at(line[0]))[0])
+    return line[-1].depth, events
 
 
 def waypoint_programs(island_id: int, birth: int) -> list[tuple[int, dict[str, list]]]:
@@ -202,20 +205,25 @@ def steps(line: Iterable[Ancestor], *, program: dict[str, list] | None = None) -
     """Replay a line. With `program`, the first entry only gives the score to start from, and is not itself a step."""
     score: float | None = None
     for index, one in enumerate(line):
-        if index == 0 and program is not None:
-            score = one.score
-            continue
-        if "program" in one.change:
-            program = {name: list(one.change["program"].get(name, [])) for name in COMPONENT_FUNCTIONS}
-            diff = [
-                {"function": name, "line": 0, "removed": [], "added": program[name]}
-                for name in COMPONENT_FUNCTIONS
-                if program[name]
-            ]
-        else:
-            program, diff = apply_edits(program or {}, one.change.get("edits", []))
-        yield Step(one.depth, one.island_id, one.birth, one.mutation, one.score, score, diff, program)
+        if index > 0 or program is None:
+            step = _step(one, program, score)
+            program = step.program
+            yield step
         score = one.score
+
+
+def _step(one: Ancestor, program: dict[str, list] | None, score: float | None) -> Step:
+    """Return an ancestor as a step from its parent's program and score."""
+    if "program" in one.change:
+        program = {name: list(one.change["program"].get(name, [])) for name in COMPONENT_FUNCTIONS}
+        diff = [
+            {"function": name, "line": 0, "removed": [], "added": program[name]}
+            for name in COMPONENT_FUNCTIONS
+            if program[name]
+        ]
+    else:
+        program, diff = apply_edits(program or {}, one.change.get("edits", []))
+    return Step(one.depth, one.island_id, one.birth, one.mutation, one.score, score, diff, program)
 
 
 def apply_edits(program: dict[str, list], edits: list) -> tuple[dict[str, list], list[dict[str, Any]]]:
@@ -229,8 +237,9 @@ def apply_edits(program: dict[str, list], edits: list) -> tuple[dict[str, list],
         lines = changed[name]
         removed = lines[start : start + removed_count]
         changed[name] = lines[:start] + added + lines[start + removed_count :]
-        diff.append({"function": name, "line": start, **_shortened(removed, added)})
-    return changed, [part for part in diff if part["removed"] or part["added"]]
+        if removed != added:
+            diff.append({"function": name, "line": start, **_shortened(removed, added)})
+    return changed, diff
 
 
 def _shortened(removed: list, added: list) -> dict[str, list]:
@@ -244,12 +253,36 @@ def _shortened(removed: list, added: list) -> dict[str, list]:
     return {"removed": removed[first : len(removed) - last], "added": added[first : len(added) - last]}
 
 
-def summary(line: Iterable[Step]) -> list[Step | Neutral]:
-    """Return the steps that changed the score, neutral stretches between them counted."""
+def summary(
+    line: Iterable[Ancestor], *, program: dict[str, list] | None = None
+) -> tuple[list[Step | Neutral], dict[str, list] | None]:
+    """Return the steps of a line that changed the score, neutral stretches between them counted, and the last program.
+
+    As `steps` replays it, but that what is neutral, nearly everything, is only counted.
+    """
     events: list[Step | Neutral] = []
-    for step in line:
-        _append(events, [Neutral(step.number, 1, 0 if step.diff else 1) if step.is_neutral else step])
-    return events
+    score: float | None = None
+    first = count = copies = 0  # of the neutral stretch that goes on
+    for index, one in enumerate(line):
+        if index == 0 and program is not None:
+            score = one.score
+            continue
+        if one.depth and (score is None or one.score is None or abs(one.score - score) < NEUTRAL):
+            program, diff = apply_edits(program or {}, one.change["edits"])
+            first = first if count else one.depth
+            count += 1
+            copies += not diff
+        else:
+            if count:
+                events.append(Neutral(first, count, copies))
+                count = copies = 0
+            step = _step(one, program, score)
+            program = step.program
+            events.append(step)
+        score = one.score
+    if count:
+        events.append(Neutral(first, count, copies))
+    return events, program
 
 
 def _append(events: list[Step | Neutral], more: Sequence[Step | Neutral]) -> None:

@@ -183,11 +183,14 @@ def _altered(generator: random.Random, program: dict[str, list]) -> list:
 
 def _waypoints(island: Island, line: _Line) -> Iterator[Waypoint]:
     for depth in range(lineage.STRETCH, STEPS, lineage.STRETCH):
-        stretch = line.steps[depth - lineage.STRETCH + (depth > lineage.STRETCH) : depth + 1]
+        base = depth - lineage.STRETCH
+        events, program = lineage.summary(
+            line.rows[base : depth + 1], program=line.steps[base].program if base else None
+        )
         yield Waypoint(
             island=island, birth=depth * BIRTHS, depth=depth, previous_island=island,
-            previous_birth=(depth - lineage.STRETCH) * BIRTHS, program=line.steps[depth].program,
-            stretch=lineage.to_json(lineage.summary(stretch)),
+            previous_birth=(depth - lineage.STRETCH) * BIRTHS, program=program,
+            stretch=lineage.to_json(events),
         )  # fmt: skip
 
 

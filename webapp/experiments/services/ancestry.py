@@ -33,28 +33,24 @@ _UNCHANGED = _encode({"edits": []})
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Ancestor):
     """One individual on its way into the table. parent_island: its id, None where it is the same island."""
 
-    birth: int
     parent: int | None
     parent_island: int | None
-    depth: int
-    mutation: str
-    change: dict[str, Any]
-    score: float | None
 
 
-def record_individuals(island: Island, individuals: Sequence) -> None:
-    """Store settled ancestry, parents before children, and the waypoints that it reaches.
+def record_individuals(island: Island, individuals: Sequence) -> dict[int, Row]:
+    """Store settled ancestry, parents before children, and the waypoints that it reaches; returns the rows by birth.
 
     Raises ValueError where a parent is neither there nor stored.
     """
     if not individuals:
-        return
+        return {}
     rows = _rows(island, individuals)
     store_rows(island.pk, rows.values())
     record_waypoints(island.pk, rows)
+    return rows
 
 
 def store_rows(island_id: int, rows: Collection[Row]) -> None:
@@ -89,7 +85,7 @@ def _rows(island: Island, individuals: Sequence) -> dict[int, Row]:
             depth = before + 1
         depths[island.pk, one.birth] = depth
         rows[one.birth] = Row(
-            one.birth, one.parent, parent_island, depth, one.mutation, one.change, finite(one.score)
+            island.pk, one.birth, depth, one.mutation, one.change, finite(one.score), one.parent, parent_island
         )  # fmt: skip
     return rows
 
@@ -140,14 +136,13 @@ def record_waypoints(island_id: int, rows: dict[int, Row]) -> None:
         if base.depth and (base.island_id, base.birth) not in programs:
             stored = Waypoint.objects.values_list("program", flat=True)
             programs[base.island_id, base.birth] = stored.get(island_id=base.island_id, birth=base.birth)
-        steps = list(lineage.steps(line, program=programs.get((base.island_id, base.birth))))
-        program = steps[-1].program
+        events, program = lineage.summary(line, program=programs.get((base.island_id, base.birth)))
         assert program is not None
         programs[island_id, row.birth] = program
         waypoints.append(
             Waypoint(
                 island_id=island_id, birth=row.birth, depth=row.depth, previous_island_id=base.island_id,
-                previous_birth=base.birth, program=program, stretch=lineage.to_json(lineage.summary(steps)),
+                previous_birth=base.birth, program=program, stretch=lineage.to_json(events),
             )
         )  # fmt: skip
     Waypoint.objects.bulk_create(waypoints, ignore_conflicts=True)
@@ -156,10 +151,10 @@ def record_waypoints(island_id: int, rows: dict[int, Row]) -> None:
 def _line(island_id: int, row: Row, rows: dict[int, Row]) -> list[Ancestor]:
     """Return the line from the last waypoint, or the first ancestor, to a row; from the database only what is not at hand."""
     down_to = lineage.base_depth(row.depth)
-    line = []
+    line: list[Ancestor] = []
     one: Row | None = row
     while one is not None:
-        line.append(Ancestor(island_id, one.birth, one.depth, one.mutation, one.change, one.score))
+        line.append(one)
         if one.depth == down_to or one.parent is None:
             return line[::-1]
         above, one = one, None if one.parent_island is not None else rows.get(one.parent)

@@ -223,7 +223,7 @@ def _ancestry(section: Section, head: Head, islands: list[Island]) -> None:
     due: list[tuple[int, ancestry.Row]] = []
     for row, _program in section.ancestry(head):
         island = islands[row.island]
-        stored = _row(row, islands)
+        stored = _row(row, island.pk, islands)
         rows = waiting.setdefault(island.pk, [])
         rows.append(stored)
         if row.depth and row.depth % lineage.STRETCH == 0:
@@ -237,9 +237,11 @@ def _ancestry(section: Section, head: Head, islands: list[Island]) -> None:
         ancestry.record_waypoints(island_id, {stored.birth: stored})
 
 
-def _row(row: Row, islands: list[Island]) -> ancestry.Row:
+def _row(row: Row, island_id: int, islands: list[Island]) -> ancestry.Row:
     parent_island = None if row.parent_island is None else islands[row.parent_island].pk
-    return ancestry.Row(row.birth, row.parent, parent_island, row.depth, row.mutation, row.change, row.score)
+    return ancestry.Row(
+        island_id, row.birth, row.depth, row.mutation, row.change, row.score, row.parent, parent_island
+    )  # fmt: skip
 
 
 _COUNTED = POINT[POINT.index("evaluations") :]

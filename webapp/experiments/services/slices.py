@@ -2,6 +2,9 @@
 
 A slice is claimed, run and committed under the island's lease. Its transaction holds everything that the slice brought,
 so that a worker may die at any moment: what was not committed is computed again, to the same numbers.
+
+While one slice is stored the next one begins: see Storing. Where that may turn out to be in vain, at the end of a turn or
+of a search, and where islands exchange migrants, whose next slice reads what this one wrote, it waits.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from webapp.experiments.services.launch import datasets_of
 from webapp.experiments.services.lease import SOLVED_ELSEWHERE, Lease, LeaseLost, lease_seconds
 from webapp.experiments.services.migration import Exchange, forget_arrivals
 from webapp.experiments.services.steer import settle_search
+from webapp.experiments.services.storing import Storing
 from webapp.lib import stopping
 from webapp.lib.log_format import about
 
@@ -68,6 +72,14 @@ class Outcome(StrEnum):
 
 class LimitsChanged(Exception):
     """The search ended at a limit that was raised meanwhile: its last slice has to run again, under the new one."""
+
+
+class TurnEnded(Exception):
+    """A slice was stored as the last of its turn, which was not to be seen before; the next has begun in vain."""
+
+    def __init__(self, outcome: Outcome):
+        super().__init__(outcome)
+        self.outcome = outcome
 
 
 def slice_seconds(slice_number: int) -> float:
@@ -147,23 +159,44 @@ def _run_island(lease: Lease, island: Island) -> Outcome:
     exchange = None
     if evolution.spec.migration is not None and island.search.islands.count() > 1:
         exchange = evolution.exchange = Exchange(lease, island, evolution.spec)
+    try:
+        with Storing() as storing:
+            return _take_turn(lease, island, evolution, exchange, storing)
+    except LimitsChanged:
+        return _replay(lease)
+    except TurnEnded as ended:
+        live.drop(island.pk)
+        return ended.outcome
+
+
+def _take_turn(lease: Lease, island: Island, evolution, exchange: Exchange | None, storing: Storing) -> Outcome:
+    """Run slices until the turn is over. Raises LeaseLost, LimitsChanged, TurnEnded."""
+    search = island.search
     give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 60.0)
+    slice_number = island.slice_number
     while True:
         limits = _limits(search.pk)
         evolution.set_stop(limits)
-        report = _run_slice(lease, evolution, slice_seconds(island.slice_number))
-        if lease.stop_asked and not report.finished:
+        report = _run_slice(lease, evolution, slice_seconds(slice_number), storing)
+        slice_number += 1
+        lease.beat()  # for orders of this very moment
+        stopped = lease.stop_asked and not report.finished
+        gives_way = lease.should_yield() or time.monotonic() >= give_way_at or queue.should_give_way(search.owner_id)
+        if exchange is None and not (stopped or gives_way or report.finished):
+            storing.begin(
+                _commit_and_go_on, lease, report, checkpoint=evolution.checkpoint(), slice_number=slice_number
+            )
+            ensure_baselines(search)
+            continue
+        storing.wait()
+        if stopped:
             # A search that is stopped by hand gets its scores on unseen tasks too.
             commit_progress(lease, report, exchange)
             report = evolution.conclude(SOLVED_ELSEWHERE if lease.solved_elsewhere else "stopped")
-        gives_way = lease.should_yield() or time.monotonic() >= give_way_at or queue.should_give_way(search.owner_id)
-        try:
-            island, outcome = commit_slice(
-                lease, report, checkpoint=evolution.checkpoint(), slice_number=island.slice_number + 1,
-                gives_way=gives_way, limits=limits, exchange=exchange,
-            )  # fmt: skip
-        except LimitsChanged:
-            return _replay(lease)
+        island, outcome = commit_slice(
+            lease, report, checkpoint=evolution.checkpoint(), slice_number=slice_number,
+            gives_way=gives_way, limits=limits, exchange=exchange,
+        )  # fmt: skip
         if outcome in (Outcome.GOES_ON, Outcome.HANDED_BACK, Outcome.PAUSED):
             live.keep(island, evolution)
         # After the first slice, so that nobody waits for them to see the curve begin; also where the turn ends with it.
@@ -174,7 +207,7 @@ def _run_island(lease: Lease, island: Island) -> Outcome:
             exchange.island = island
 
 
-def _run_slice(lease: Lease, evolution, seconds: float):
+def _run_slice(lease: Lease, evolution, seconds: float, storing: Storing):
     """Run for `seconds`, storing what is new every second or two; returns the last report."""
     exchange = evolution.exchange
     end = time.monotonic() + seconds
@@ -183,12 +216,26 @@ def _run_slice(lease: Lease, evolution, seconds: float):
     step = seconds if exchange is not None and exchange.crowd > CROWD else seconds / parts
     while True:
         left = end - time.monotonic()
-        report = evolution.run(seconds=max(min(step, left), LEAST_SECONDS), should_stop=lease.should_yield)
+        report = evolution.run(
+            seconds=max(min(step, left), LEAST_SECONDS), should_stop=lambda: lease.should_yield() or storing.failed
+        )
+        if lease.lost or storing.failed:
+            storing.wait()  # which says why, where the turn has ended with the slice before
         if lease.lost:
             raise LeaseLost
         if report.finished or lease.should_yield() or time.monotonic() >= end - 0.2:
             return report
-        commit_progress(lease, report, exchange)
+        if exchange is None:
+            storing.begin(commit_progress, lease, report)
+        else:
+            commit_progress(lease, report, exchange)
+
+
+def _commit_and_go_on(lease: Lease, report, *, checkpoint: bytes, slice_number: int) -> None:
+    """Store a slice after which its turn goes on. Raises LeaseLost, and TurnEnded where somebody ends it in this moment."""
+    _island, outcome = commit_slice(lease, report, checkpoint=checkpoint, slice_number=slice_number, gives_way=False)
+    if outcome is not Outcome.GOES_ON:
+        raise TurnEnded(outcome)
 
 
 def commit_progress(lease: Lease, report, exchange: Exchange | None = None) -> None:
@@ -404,8 +451,8 @@ def _queue_again(island: Island) -> None:
 
 def _store(island: Island, search: Search, report, exchange: Exchange | None) -> None:
     record.record_points(island.pk, report.points, report.counters)
-    record_individuals(island, report.individuals)
-    record.record_finds(island, search, report.finds)
+    line = record_individuals(island, report.individuals)
+    record.record_finds(island, search, report.finds, line)
     if exchange is not None:
         exchange.committed()
 
