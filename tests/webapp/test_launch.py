@@ -85,7 +85,8 @@ def test_posting_needs_the_token(owner, settings):
     assert Client(enforce_csrf_checks=True).post(URL, {"preset": "digits"}).status_code == 403
 
 
-def test_a_preset_whose_data_set_is_not_here_is_refused_beside_it(signed_in):
+def test_a_preset_whose_data_set_is_not_here_is_refused_beside_it(signed_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("ABOVO_DATA", str(tmp_path))
     response = signed_in.get(URL)
     assert "needs the data set" in response.content.decode()
     response = signed_in.post(URL, {"preset": "cifar10-baseline"})
