@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -207,12 +206,14 @@ class Island:
         living = self.population[self.population >= 0]
         return int(living[np.argmax(self.pool.scores[living])])
 
-    def find(self, slot: int, seconds: float, experiment: int, train_steps: int | None = None) -> Find:
+    def find(
+        self, slot: int, seconds: float, experiment: int, train_steps: int | None = None, made_by: Change | None = None
+    ) -> Find:
         """Return an individual as a find; train_steps: when it was born (default: now)."""
         birth = self.first_birth + int(self.pool.births[slot])
         score = float(self.pool.scores[slot])
         steps = self.train_steps if train_steps is None else train_steps
-        return Find(birth, score, self.algorithm(slot), birth + 1, steps, seconds, experiment)
+        return Find(birth, score, self.algorithm(slot), birth + 1, steps, seconds, experiment, made_by)
 
     def counters_now(self) -> Counters:
         """Return this experiment's counters (train_steps: of the whole search)."""
@@ -235,8 +236,8 @@ class Island:
         """Return the finds since the last call, in order of birth, and those of their lines not yet reported."""
         finds, records = [], []
         for slot, steps in self.finds[: self.counters[evolution.FINDS]]:
-            find = self.find(int(slot), seconds, experiment, int(steps))
-            finds.append(replace(find, made_by=self._made_by(int(slot))))
+            made_by = self._made_by(int(slot))
+            finds.append(self.find(int(slot), seconds, experiment, int(steps), made_by))
             records += self.line_records(int(slot))
             population.release(self.pool, slot)
         self.counters[evolution.FINDS] = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.algorithm import Algorithm, Instruction
@@ -105,7 +105,7 @@ class Find:
     train_steps: int
     seconds: float
     experiment: int
-    made_by: Change | None = None
+    made_by: Change | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

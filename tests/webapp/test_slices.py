@@ -1,6 +1,8 @@
 """Claiming, fencing, committing: one island's life under messages that come twice, late, or never."""
 
+import gc
 import threading
+import weakref
 from datetime import timedelta
 
 import psycopg
@@ -175,26 +177,87 @@ def test_the_engine_computes_on_while_a_slice_is_stored(make_search, run, engine
     assert search.islands.get().slice_number == 3
 
 
-def test_an_order_of_the_moment_in_which_a_slice_is_stored(make_search, run, engine, long_turns, monkeypatch):
-    """The slice counts; the one begun meanwhile does not, and nothing goes on from it."""
+@pytest.mark.parametrize("order", [stop_search, pause_search])
+def test_an_order_of_the_moment_in_which_a_slice_is_stored(make_search, run, engine, long_turns, monkeypatch, order):
+    """The slice that is computed meanwhile is the last; a stopped search has its unseen scores, a paused one is kept."""
     search = make_search()
     commit, commits = slices.commit_slice, []
 
-    def pause_and_commit(lease, report, **values):
+    def order_and_commit(lease, report, **values):
         commits.append(1)
         if len(commits) == 2:
-            pause_search(search_id=search.pk)
+            order(search_id=search.pk)
         return commit(lease, report, **values)
 
-    monkeypatch.setattr(slices, "commit_slice", pause_and_commit)
-    assert run(search) == Outcome.PAUSED
-    assert (search.state, search.individuals, Checkpoint.objects.count()) == ("paused", 2 * BIRTHS_A_RUN, 2)
-    assert Individual.objects.count() == CurvePoint.objects.count() == 2 * BIRTHS_A_RUN
+    monkeypatch.setattr(slices, "commit_slice", order_and_commit)
+    outcome = run(search)
+    assert Individual.objects.count() == CurvePoint.objects.count() == search.individuals == 3 * BIRTHS_A_RUN
+    assert search.islands.get().slice_number == 3
+    if order is stop_search:
+        assert (outcome, search.state, search.result.final_score) == (Outcome.STOPPED, "stopped", 0.55)
+        return
+    assert (outcome, search.state) == (Outcome.PAUSED, "paused")
     resume_search(search_id=search.pk)
-    engine.births_at_end = 4 * BIRTHS_A_RUN
+    engine.births_at_end = 5 * BIRTHS_A_RUN
     assert run(search) == Outcome.FINISHED
-    assert engine.restores == 1
-    assert Individual.objects.count() == search.individuals == 4 * BIRTHS_A_RUN
+    assert engine.restores == 0
+    assert Individual.objects.count() == search.individuals == 5 * BIRTHS_A_RUN
+
+
+@pytest.fixture
+def no_collector():
+    """Only what nobody refers to any more goes away."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def connections() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        return cursor.fetchone()[0]
+
+
+def test_turns_leave_no_connections(make_search, run, engine, settings, monkeypatch, no_collector):
+    monkeypatch.setattr(slices, "slice_seconds", lambda slice_number: 0.25)
+    monkeypatch.setattr(slices, "PROGRESS_SECONDS", 0.2)
+    search = make_search()
+    before = connections()
+    progress, stored = slices.commit_progress, []
+    monkeypatch.setattr(slices, "commit_progress", lambda *one: stored.append(1) or progress(*one))
+    assert run(search, 5) == Outcome.HANDED_BACK
+    assert len(stored) >= 5 and connections() == before
+
+
+def test_an_evolution_that_could_not_be_stored_is_freed(
+    make_search, run, engine, long_turns, monkeypatch, no_collector
+):
+    search = make_search()
+    monkeypatch.setattr(slices, "slice_seconds", lambda slice_number: 0.4)
+    begun = []
+    start = engine.start
+
+    def start_and_note(*arguments, **values):
+        evolution = start(*arguments, **values)
+        begun.append(weakref.ref(evolution))
+        return evolution
+
+    def refuse(*arguments, **values):
+        raise OperationalError("no") from psycopg.errors.DiskFull("no")
+
+    monkeypatch.setattr(engine, "start", start_and_note)
+    monkeypatch.setattr(slices, "commit_progress", refuse)
+    assert run(search) == Outcome.HANDED_BACK
+    assert [one() for one in begun] == [None]
+
+
+def test_a_search_deleted_between_two_slices(make_search, run, engine, monkeypatch, long_turns, caplog):
+    search = make_search()
+    monkeypatch.setattr(slices, "ensure_baselines", lambda one: Search.objects.all().delete())
+    island = search.islands.get()
+    assert run_slices(island_id=island.pk, attempt=1) == Outcome.REFUSED
+    assert "Traceback" not in caplog.text and not Individual.objects.exists()
 
 
 def test_a_search_stopped_just_before_its_slice_ends_gets_its_unseen_scores(make_search, run, engine, monkeypatch):

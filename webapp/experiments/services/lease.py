@@ -13,7 +13,7 @@ import threading
 from typing import Self
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -64,6 +64,7 @@ class Lease:
         self.stop_asked = False
         self.pause_asked = False
         self.solved_elsewhere = False
+        self._beating = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -85,6 +86,10 @@ class Lease:
 
     def beat(self) -> None:
         """Renew the lease and read the orders; notes when the lease is lost."""
+        with self._beating:  # so that no older answer is noted over a newer one
+            self._beat()
+
+    def _beat(self) -> None:
         if not self.rows().update(heartbeat_at=Now()):
             self.lost = True
             return
@@ -112,7 +117,10 @@ class Lease:
             while not self._ended.wait(heartbeat_seconds()):
                 try:
                     self.beat()
-                except DatabaseError as error:  # the database may be back for the next beat; the commit decides
+                except (
+                    DatabaseError,
+                    InterfaceError,
+                ) as error:  # the database may be back for the next beat; the commit decides
                     logger.warning("island %d: heartbeat failed: %s", self.island_id, error)
                     connection.close()
                 if self.lost:

@@ -25,7 +25,7 @@ BATCH = 2000
 CHECKPOINTS_KEPT = 2
 _CHECKPOINT = """
     INSERT INTO experiments_checkpoint (island_id, slice_number, format_version, data, sha256, created_at)
-    VALUES (%s, %s, %s, %s, %s, now())
+    VALUES (%s, %s, %s, %b, %b, now())
 """
 MOST_LEVEL = 30
 _MASK = 2**64 - 1
@@ -107,10 +107,10 @@ def _record_with_longer_permalink(row: Algorithm) -> None:
     raise RuntimeError(f"no free permalink for digest {row.digest.hex()}")
 
 
-def record_finds(island: Island, search: Search, finds: Sequence, line: Mapping[int, Ancestor]) -> list[Find]:
+def record_finds(island: Island, search: Search, finds: Sequence, at_hand: Mapping[int, Ancestor]) -> list[Find]:
     """Store finds and their algorithms; their ancestry must have been stored before. Returns all rows, old and new.
 
-    line: what of the ancestry is at hand, by birth.
+    at_hand: of the ancestry, by birth.
     """
     if not finds:
         return []
@@ -130,7 +130,7 @@ def record_finds(island: Island, search: Search, finds: Sequence, line: Mapping[
     for find in finds:
         score = finite(find.score)
         if find.birth not in known:
-            mutation, diff, depth = _made_by(find, line) or mutation_of(island.pk, find.birth)
+            mutation, diff, depth = _made_by(find, at_hand) or mutation_of(island.pk, find.birth)
             rows.append(
                 Find(
                     algorithm=algorithms[find.algorithm.digest()], search=search, island=island, birth=find.birth,
@@ -145,12 +145,12 @@ def record_finds(island: Island, search: Search, finds: Sequence, line: Mapping[
     return list(Find.objects.filter(island=island, birth__in=births))
 
 
-def _made_by(find, line: Mapping[int, Ancestor]) -> tuple[str, list, int] | None:
+def _made_by(find, at_hand: Mapping[int, Ancestor]) -> tuple[str, list, int] | None:
     """Return what `mutation_of` does without asking the database; None where it has to be asked."""
-    if find.made_by is None or find.birth not in line:
+    if find.made_by is None or find.birth not in at_hand:
         return None
     _program, diff = lineage.apply_edits(find.made_by.before.to_json(), find.made_by.edits)
-    return (find.made_by.mutation, diff, line[find.birth].depth) if diff else None
+    return (find.made_by.mutation, diff, at_hand[find.birth].depth) if diff else None
 
 
 def mutation_of(island_id: int, birth: int) -> tuple[str, list, int]:
@@ -191,11 +191,11 @@ def record_result(island: Island, search: Search, result) -> Find:
 def record_checkpoint(island_id: int, slice_number: int, data: bytes, *, format_version: int) -> None:
     """Store an island's state after a slice and drop those before the last two.
 
-    Megabytes, every few seconds: sent as they are, where Django would write them into the statement as hexadecimal digits
-    for PostgreSQL to parse, three times as slow.
+    Megabytes, every few seconds: sent as they are by psycopg's own cursor, where Django's would write them into the statement as
+    hexadecimal digits for PostgreSQL to parse, three times as slow.
     """
     with connection.cursor() as cursor, connection.wrap_database_errors:
         psycopg.Cursor(cursor.connection).execute(
-            _CHECKPOINT, [island_id, slice_number, format_version, data, hashlib.sha256(data).digest()], binary=True
+            _CHECKPOINT, [island_id, slice_number, format_version, data, hashlib.sha256(data).digest()]
         )
     Checkpoint.objects.filter(island_id=island_id, slice_number__lte=slice_number - CHECKPOINTS_KEPT).delete()

@@ -3,8 +3,8 @@
 A slice is claimed, run and committed under the island's lease. Its transaction holds everything that the slice brought,
 so that a worker may die at any moment: what was not committed is computed again, to the same numbers.
 
-While one slice is stored the next one begins: see Storing. Where that may turn out to be in vain, at the end of a turn or
-of a search, and where islands exchange migrants, whose next slice reads what this one wrote, it waits.
+While one slice is stored the next is computed (Storing). The last slice of a turn or of a search is stored first, since what would
+be begun might be in vain; so is every slice of an island that exchanges migrants, since the next reads what it wrote.
 """
 
 from __future__ import annotations
@@ -74,14 +74,6 @@ class LimitsChanged(Exception):
     """The search ended at a limit that was raised meanwhile: its last slice has to run again, under the new one."""
 
 
-class TurnEnded(Exception):
-    """A slice was stored as the last of its turn, which was not to be seen before; the next has begun in vain."""
-
-    def __init__(self, outcome: Outcome):
-        super().__init__(outcome)
-        self.outcome = outcome
-
-
 def slice_seconds(slice_number: int) -> float:
     """Return how long a slice lasts."""
     if slice_number < len(FIRST_SLICES):
@@ -120,11 +112,11 @@ def run_claimed(lease: Lease) -> Outcome:
         with about(island=island_id, attempt=attempt), lease:
             return _run(lease)
     except LeaseLost:
-        # Kept since its last committed slice, it has gone on: what it reported since is not stored.
+        # Kept or not, it has gone on since its last committed slice: what it reported since is not stored.
         live.drop(island_id)
         logger.warning("island %d, attempt %d: lease lost, the slice is dropped", island_id, attempt)
         return Outcome.REFUSED
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         live.drop(island_id)
         if not _is_the_servers_trouble(error):
             logger.exception("island %d, attempt %d: slice cannot be stored", island_id, attempt)
@@ -164,13 +156,10 @@ def _run_island(lease: Lease, island: Island) -> Outcome:
             return _take_turn(lease, island, evolution, exchange, storing)
     except LimitsChanged:
         return _replay(lease)
-    except TurnEnded as ended:
-        live.drop(island.pk)
-        return ended.outcome
 
 
 def _take_turn(lease: Lease, island: Island, evolution, exchange: Exchange | None, storing: Storing) -> Outcome:
-    """Run slices until the turn is over. Raises LeaseLost, LimitsChanged, TurnEnded."""
+    """Run slices until the turn is over. Raises LeaseLost, LimitsChanged."""
     search = island.search
     give_way_at = time.monotonic() + _setting("ABOVO_TURN_SECONDS", 60.0)
     slice_number = island.slice_number
@@ -179,16 +168,16 @@ def _take_turn(lease: Lease, island: Island, evolution, exchange: Exchange | Non
         evolution.set_stop(limits)
         report = _run_slice(lease, evolution, slice_seconds(slice_number), storing)
         slice_number += 1
+        storing.wait()
         lease.beat()  # for orders of this very moment
         stopped = lease.stop_asked and not report.finished
         gives_way = lease.should_yield() or time.monotonic() >= give_way_at or queue.should_give_way(search.owner_id)
         if exchange is None and not (stopped or gives_way or report.finished):
             storing.begin(
-                _commit_and_go_on, lease, report, checkpoint=evolution.checkpoint(), slice_number=slice_number
+                commit_slice, lease, report, checkpoint=evolution.checkpoint(), slice_number=slice_number, goes_on=True
             )
             ensure_baselines(search)
             continue
-        storing.wait()
         if stopped:
             # A search that is stopped by hand gets its scores on unseen tasks too.
             commit_progress(lease, report, exchange)
@@ -208,7 +197,7 @@ def _take_turn(lease: Lease, island: Island, evolution, exchange: Exchange | Non
 
 
 def _run_slice(lease: Lease, evolution, seconds: float, storing: Storing):
-    """Run for `seconds`, storing what is new every second or two; returns the last report."""
+    """Run for `seconds`, handing over what is new to be stored every second or two; returns the last report."""
     exchange = evolution.exchange
     end = time.monotonic() + seconds
     # Equal parts: one more just before the end, when the slice itself is stored, would show nothing.
@@ -219,8 +208,8 @@ def _run_slice(lease: Lease, evolution, seconds: float, storing: Storing):
         report = evolution.run(
             seconds=max(min(step, left), LEAST_SECONDS), should_stop=lambda: lease.should_yield() or storing.failed
         )
-        if lease.lost or storing.failed:
-            storing.wait()  # which says why, where the turn has ended with the slice before
+        if storing.failed:
+            storing.wait()
         if lease.lost:
             raise LeaseLost
         if report.finished or lease.should_yield() or time.monotonic() >= end - 0.2:
@@ -229,13 +218,6 @@ def _run_slice(lease: Lease, evolution, seconds: float, storing: Storing):
             storing.begin(commit_progress, lease, report)
         else:
             commit_progress(lease, report, exchange)
-
-
-def _commit_and_go_on(lease: Lease, report, *, checkpoint: bytes, slice_number: int) -> None:
-    """Store a slice after which its turn goes on. Raises LeaseLost, and TurnEnded where somebody ends it in this moment."""
-    _island, outcome = commit_slice(lease, report, checkpoint=checkpoint, slice_number=slice_number, gives_way=False)
-    if outcome is not Outcome.GOES_ON:
-        raise TurnEnded(outcome)
 
 
 def commit_progress(lease: Lease, report, exchange: Exchange | None = None) -> None:
@@ -258,13 +240,15 @@ def commit_slice(
     *,
     checkpoint: bytes,
     slice_number: int,
-    gives_way: bool,
+    gives_way: bool = False,
+    goes_on: bool = False,
     limits: StopSpec | None = None,
     exchange: Exchange | None = None,
 ) -> tuple[Island, Outcome]:
     """Store a slice in one transaction: what is new, the checkpoint, and who has the island next.
 
-    limits: those that it ran under. Raises LeaseLost, and LimitsChanged if it ended at one that has been changed since.
+    gives_way: the turn ends here. goes_on: it does not whatever is asked for, since the next slice is computed already; its
+    heartbeat sees orders. limits: those that it ran under. Raises LeaseLost, and LimitsChanged if it ended at one that has been changed since.
     """
     with transaction.atomic():
         island = _own_island(lease)
@@ -297,6 +281,8 @@ def commit_slice(
             outcome = Outcome.STOPPED if stopped else Outcome.FINISHED
             island.state, island.lease_owner = Island.State.STOPPED if stopped else Island.State.FINISHED, ""
             _take_result(search, report, result)
+        elif goes_on:
+            outcome = Outcome.GOES_ON
         elif search.state == Search.State.STOPPING:
             outcome = Outcome.STOPPED
             island.state, island.lease_owner = Island.State.STOPPED, ""
@@ -341,7 +327,10 @@ def stop_of(search: Search) -> StopSpec:
 
 
 def _limits(search_id: int) -> StopSpec:
-    return stop_of(Search.objects.only("spec").get(pk=search_id))
+    search = Search.objects.only("spec").filter(pk=search_id).first()
+    if search is None:  # deleted, and its islands with it
+        raise LeaseLost
+    return stop_of(search)
 
 
 def _replay(lease: Lease) -> Outcome:
@@ -382,13 +371,13 @@ def give_back_unstored(lease: Lease, error: BaseException) -> Outcome:
                 _queue_again(island)
                 island.save()
             return Outcome.HANDED_BACK
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             if time.monotonic() > until or stopping.requested():
                 raise
             time.sleep(1.0)
 
 
-def _is_the_servers_trouble(error: DatabaseError) -> bool:
+def _is_the_servers_trouble(error: DatabaseError | InterfaceError) -> bool:
     """Whether it says nothing of what was to be stored: connection lost, disk or memory full, server ending, deadlock."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False
@@ -451,8 +440,8 @@ def _queue_again(island: Island) -> None:
 
 def _store(island: Island, search: Search, report, exchange: Exchange | None) -> None:
     record.record_points(island.pk, report.points, report.counters)
-    line = record_individuals(island, report.individuals)
-    record.record_finds(island, search, report.finds, line)
+    at_hand = record_individuals(island, report.individuals)
+    record.record_finds(island, search, report.finds, at_hand)
     if exchange is not None:
         exchange.committed()
 

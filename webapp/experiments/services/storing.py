@@ -1,16 +1,19 @@
 """A thread that stores what a search has brought while the engine computes on.
 
-The engine lets go of the interpreter lock, so that neither the database's time nor the way to it costs the search any.
+The engine lets go of the interpreter lock, so that a search does not wait for the database, nor for the way to it.
 """
 
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
 
 from django.db import connection
+
+logger = logging.getLogger(__name__)
 
 
 class Storing:
@@ -34,8 +37,12 @@ class Storing:
     def wait(self) -> None:
         """Wait until everything is stored. Raises what the last call raised."""
         call, self._call = self._call, None
-        if call is not None:
-            call.result()
+        try:
+            if call is not None:
+                call.result()
+        finally:
+            # What it raised has a traceback that leads back here: a circle that would keep the callers' evolution.
+            del call
 
     @property
     def failed(self) -> bool:
@@ -46,6 +53,16 @@ class Storing:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._thread is not None:
-            self._thread.submit(connection.close)
-            self._thread.shutdown()
+        if self._thread is None:
+            return
+        closed = self._thread.submit(_close)
+        self._thread.shutdown()
+        if self.failed:  # and nobody asks any more: something else ends the turn
+            assert self._call is not None
+            logger.warning("not stored: %r", self._call.exception())
+        self._call = None
+        closed.result()
+
+
+def _close() -> None:
+    connection.close()  # looked up in the thread whose connection it is
