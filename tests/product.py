@@ -34,6 +34,14 @@ def given_servers() -> dict[str, str]:
     return {name: os.environ[name] for name in ("DATABASE_URL", "CELERY_BROKER_URL") if os.environ.get(name)}
 
 
+def _words(process: psutil.Process) -> list[str]:
+    """Return a process's command; nothing of one that has ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -182,14 +190,13 @@ class Product:
     def child(self, word: str) -> psutil.Process:
         """The launcher's child whose command has this word."""
         assert self.process is not None
-        for launcher in [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]:
-            for process in launcher.children():
-                try:
-                    words = process.cmdline()
-                except psutil.NoSuchProcess:  # ended since it was listed
-                    continue
-                if word in words or any(word in part for part in words[:1]):
-                    return process
+        launcher = psutil.Process(self.process.pid)
+        for parent in [launcher, *launcher.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # ended since it was listed
+                for process in parent.children():
+                    words = _words(process)
+                    if word in words or any(word in part for part in words[:1]):
+                        return process
         raise AssertionError(f"no child runs {word}:\n{self.output()}")
 
     def output(self) -> str:
