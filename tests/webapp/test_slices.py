@@ -16,7 +16,7 @@ from webapp.experiments.models import Checkpoint, CurvePoint, Find, Individual, 
 from webapp.experiments.services import live, slices
 from webapp.experiments.services.lease import Lease, LeaseLost
 from webapp.experiments.services.slices import Outcome, commit_slice, run_slices
-from webapp.experiments.services.steer import pause_search, resume_search, stop_search
+from webapp.experiments.services.steer import delete_search, pause_search, resume_search, stop_search
 from webapp.experiments.services.watchdog import watch
 
 from .scripted import BIRTHS_A_RUN, ScriptedEngine, program
@@ -254,7 +254,7 @@ def test_an_evolution_that_could_not_be_stored_is_freed(
 
 def test_a_search_deleted_between_two_slices(make_search, run, engine, monkeypatch, long_turns, caplog):
     search = make_search()
-    monkeypatch.setattr(slices, "ensure_baselines", lambda one: Search.objects.all().delete())
+    monkeypatch.setattr(slices, "ensure_baselines", lambda one: delete_search(search_id=one.pk))
     island = search.islands.get()
     assert run_slices(island_id=island.pk, attempt=1) == Outcome.REFUSED
     assert "Traceback" not in caplog.text and not Individual.objects.exists()
