@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 
-from .test_faults import assert_clean, has_another, send_in_disorder
+from .test_faults import assert_clean, has_another, kill_web_server, send_in_disorder
 
 STOP = {"max_individuals": 1_000_000_000, "max_seconds": 3600.0, "max_experiments": 1}
 """Longer than all the faults together on any machine: the end is set after the last of them."""
@@ -29,8 +29,7 @@ def test_through_one_fault_after_the_other(make_rig, setup_name):
 
     rig.wait_for_holder(search_id)
     rig.database.stop(signal.SIGKILL)
-    fallen = rig.product.child("gunicorn")
-    fallen.kill()
+    fallen = kill_web_server(rig)
     rig.database.start()
     if rig.broker:
         rig.broker.stop()
